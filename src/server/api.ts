@@ -1,0 +1,86 @@
+import type { EventEmitter } from 'node:events';
+import type { ExportCounters } from '../metrics/counters.js';
+
+/** How an export reaches its file: `auto` takes direct I/O where the file can do it, and says so where it can't. */
+export type DirectMode = 'auto' | 'on' | 'off';
+
+/** One thing to export. */
+export interface ExportOptions {
+  /** Name the client asks for; UTF-8, at most 4096 bytes. */
+  readonly name: string;
+  /** A regular file or a block device. */
+  readonly path: string;
+  /** Refuse writes. Default false. */
+  readonly readOnly?: boolean;
+  /** Default `auto`. */
+  readonly direct?: DirectMode;
+  /** Free text shown by LIST and INFO; at most 4096 bytes. */
+  readonly description?: string;
+}
+
+/** Where to listen. Port 0 takes a free port; `listen` returns the address as bound. */
+export type ListenAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** The part of pino's interface that the server uses; a pino logger fits as it is. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface ServerOptions {
+  readonly exports: readonly ExportOptions[];
+  /** Name of the export that the empty name stands for. Default: the first export. */
+  readonly defaultExport?: string;
+  /** Take an advisory lock on each file (exclusive when writable, shared when read-only). Default true. */
+  readonly lock?: boolean;
+  /** Memory for data in flight, bytes. Default 64 MiB, at least 8 MiB. */
+  readonly bufferMemoryBytes?: number;
+  /** Requests in flight over all connections. Default 1024; 16 to 32768. */
+  readonly queueDepth?: number;
+  /** Connections at once. Default 1024. */
+  readonly maxConnections?: number;
+  /** Time a client has for the handshake, ms. Default 10 000. */
+  readonly handshakeDeadlineMs?: number;
+  /** Default: log nothing. */
+  readonly logger?: Logger;
+}
+
+/** An export as it is being served. */
+export interface ServedExport {
+  readonly name: string;
+  readonly path: string;
+  readonly description: string;
+  readonly sizeBytes: number;
+  readonly readOnly: boolean;
+  /** Whether I/O is direct; with `auto` this is what was found. */
+  readonly direct: boolean;
+  readonly counters: ExportCounters;
+}
+
+/** Events: `connection` and `disconnect` (ConnectionInfo). */
+export interface Server extends EventEmitter {
+  readonly exports: readonly ServedExport[];
+  readonly defaultExport: string;
+  /** Starts to listen; resolves to the address as bound (a real port instead of 0). Throws AIONBD_E_LISTEN. */
+  listen(address: ListenAddress): Promise<ListenAddress>;
+  /**
+   * Stops: no new connections, requests in flight are finished, new ones are answered ESHUTDOWN, then everything is
+   * synced and closed. Connections that are not done after `deadlineMs` (default 4000) are cut.
+   */
+  close(deadlineMs?: number): Promise<void>;
+}
+
+export interface ConnectionInfo {
+  /** Counts up from 1 over the life of the server. */
+  readonly id: number;
+  /** `127.0.0.1:45678`, `[::1]:45678` or `unix`. */
+  readonly peer: string;
+  /** Export chosen, or undefined if the handshake did not get that far. */
+  readonly exportName: string | undefined;
+  /** Why it ended; only in `disconnect`. */
+  readonly reason?: string;
+}
