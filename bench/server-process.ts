@@ -1,0 +1,103 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Address } from './address.js';
+import { oneLine } from './command.js';
+import { BenchFailure } from './failure.js';
+
+const READY_DEADLINE_MS = 15_000;
+const STOP_DEADLINE_MS = 6_000;
+const STDERR_KEPT_CHARS = 2_000;
+
+/** A server that is running and ready. */
+export interface RunningServer {
+  readonly pid: number;
+  /** Ends it and waits until it is gone. Never throws. */
+  stop(): Promise<void>;
+}
+
+export interface StartOptions {
+  readonly name: string;
+  readonly command: readonly [program: string, ...args: string[]];
+  readonly address: Address;
+  readonly ready: 'uri' | 'connect';
+  readonly signal: AbortSignal;
+  /** Gets every line the server prints on stdout. */
+  readonly onLine?: (line: string) => void;
+}
+
+/** Starts a server and waits until it serves; throws BenchFailure with its last words if it does not. */
+export async function startServer(options: StartOptions): Promise<RunningServer> {
+  options.signal.throwIfAborted();
+  const [program, ...args] = options.command;
+  // A process group of its own: Ctrl-C in the terminal must not end a server in the middle of a measurement.
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const ended = new Promise<string>((resolve) => {
+    child.on('error', (error) => resolve(error.message));
+    child.on('exit', (code, signal) => resolve(`exit ${code ?? signal}`));
+  });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-STDERR_KEPT_CHARS);
+  });
+  const printedUri = readLines(child, options.onLine);
+  const server: RunningServer = { pid: child.pid ?? 0, stop: () => stop(child, ended) };
+
+  const waiting = new AbortController();
+  const giveUp = AbortSignal.any([options.signal, waiting.signal]);
+  try {
+    const outcome = await Promise.race([
+      ended.then((how) => `ended before it was ready (${how}): ${oneLine(stderr)}`),
+      sleep(READY_DEADLINE_MS, undefined, { signal: giveUp }).then(
+        () => `was not ready after ${READY_DEADLINE_MS / 1000} s: ${oneLine(stderr)}`,
+      ),
+      options.ready === 'uri' ? printedUri : acceptsConnections(options.address, giveUp),
+    ]);
+    if (outcome !== 'ready') throw new BenchFailure(`${options.name} ${outcome}`);
+  } catch (error) {
+    await server.stop();
+    throw error;
+  } finally {
+    waiting.abort();
+  }
+  return server;
+}
+
+/** Resolves when the first line that is an NBD URI has been printed; hands on every line. */
+function readLines(child: ChildProcess, onLine: ((line: string) => void) | undefined): Promise<'ready'> {
+  return new Promise((resolve) => {
+    let rest = '';
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        if (/^nbds?(\+unix)?:\/\//.test(line)) resolve('ready');
+        onLine?.(line);
+      }
+    });
+  });
+}
+
+async function acceptsConnections(address: Address, signal: AbortSignal): Promise<'ready'> {
+  while (!(await accepts(address))) await sleep(20, undefined, { signal });
+  return 'ready';
+}
+
+function accepts(address: Address): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket =
+      address.kind === 'unix' ? connect(address.path) : connect({ host: address.host, port: address.port });
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
+}
+
+async function stop(child: ChildProcess, ended: Promise<string>): Promise<void> {
+  child.kill('SIGTERM');
+  const force = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS);
+  await ended;
+  clearTimeout(force);
+}
