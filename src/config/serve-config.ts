@@ -1,0 +1,198 @@
+import { basename } from 'node:path';
+import { AionbdError } from '../errors.js';
+import type { DirectMode, ExportOptions, ServerOptions } from '../server/api.js';
+import { checkExportName, isDirectMode, parseExportSpec } from './export-spec.js';
+import { type ListenPlan, parseListenAddress } from './listen.js';
+import { quote } from './quote.js';
+import { parseSize } from './size.js';
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export const LOG_FORMATS = ['pretty', 'json'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
+/** The values of the flags that were not given. `undefined` in {@link ServeFlags} means: not given. */
+export const DEFAULTS = Object.freeze({
+  listen: 'localhost:10809',
+  direct: 'auto',
+  bufferMemory: '64M',
+  queueDepth: '1024',
+  metrics: '127.0.0.1:9809',
+  logLevel: 'info',
+});
+
+const SMALLEST_BUFFER_MEMORY_BYTES = 8 * 1024 * 1024;
+const SMALLEST_QUEUE_DEPTH = 16;
+const LARGEST_QUEUE_DEPTH = 32768;
+
+/** The flags of `aionbd serve` as they were typed. */
+export interface ServeFlags {
+  readonly files?: readonly string[] | undefined;
+  readonly listen?: readonly string[] | undefined;
+  readonly exports?: readonly string[] | undefined;
+  readonly readOnly?: boolean | undefined;
+  readonly direct?: string | undefined;
+  readonly noLock?: boolean | undefined;
+  readonly bufferMemory?: string | undefined;
+  readonly queueDepth?: string | undefined;
+  readonly metrics?: string | undefined;
+  readonly logLevel?: string | undefined;
+  readonly logFormat?: string | undefined;
+}
+
+export interface MetricsPlan {
+  readonly listen: ListenPlan;
+  /** Asked for by a flag: then a taken port is an error, otherwise a warning. */
+  readonly required: boolean;
+}
+
+/** Everything `aionbd serve` needs to know, checked and frozen. */
+export interface ServeConfig {
+  readonly server: Omit<ServerOptions, 'logger'>;
+  readonly listen: readonly ListenPlan[];
+  /** `undefined` for `--metrics off`. */
+  readonly metrics: MetricsPlan | undefined;
+  readonly logLevel: LogLevel;
+  /** `undefined`: pretty on a terminal, JSON elsewhere. */
+  readonly logFormat: LogFormat | undefined;
+}
+
+/**
+ * Turns the flags of `aionbd serve` into its configuration. Pure: looks at no file, no address, no environment.
+ *
+ * @throws AionbdError AIONBD_E_USAGE and the codes of the single parsers
+ */
+export function serveConfig(flags: ServeFlags): ServeConfig {
+  const exports = exportOptions(flags);
+  return Object.freeze({
+    server: Object.freeze({
+      exports,
+      defaultExport: exports[0].name,
+      lock: flags.noLock !== true,
+      bufferMemoryBytes: parseBufferMemory(flags.bufferMemory ?? DEFAULTS.bufferMemory),
+      queueDepth: parseQueueDepth(flags.queueDepth ?? DEFAULTS.queueDepth),
+    }),
+    listen: listenPlans(flags.listen),
+    metrics: metricsPlan(flags.metrics),
+    logLevel: oneOf('--log-level', flags.logLevel ?? DEFAULTS.logLevel, LOG_LEVELS),
+    logFormat:
+      flags.logFormat === undefined ? undefined : oneOf('--log-format', flags.logFormat, LOG_FORMATS),
+  });
+}
+
+/** FILE arguments come first, then `--export`; so the first FILE, or else the first `--export`, is the default. */
+function exportOptions(flags: ServeFlags): readonly [ExportOptions, ...ExportOptions[]] {
+  const direct = parseDirectMode(flags.direct ?? DEFAULTS.direct);
+  const seen = new Map<string, ExportOptions>();
+  for (const option of [
+    ...(flags.files ?? []).map(fileExport),
+    ...(flags.exports ?? []).map(parseExportSpec),
+  ]) {
+    const twin = seen.get(option.name);
+    if (twin !== undefined) {
+      throw new AionbdError('AIONBD_E_EXPORT_NAME', twinMessage(twin, option));
+    }
+    seen.set(
+      option.name,
+      Object.freeze({
+        ...option,
+        readOnly: flags.readOnly === true || option.readOnly === true,
+        direct: option.direct ?? direct,
+      }),
+    );
+  }
+  const [first, ...rest] = seen.values();
+  if (first === undefined) {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      'nothing to serve: name a file, as in aionbd serve disk.img, or use --export',
+    );
+  }
+  return Object.freeze([first, ...rest] as const);
+}
+
+function fileExport(file: string): ExportOptions {
+  if (file === '') {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      'the name of a file to serve is empty: name a file, as in aionbd serve disk.img',
+    );
+  }
+  const name = basename(file);
+  if (name === '' || name === '.' || name === '..') {
+    throw new AionbdError(
+      'AIONBD_E_FILE',
+      `cannot export ${quote(file)}: it is a directory; name a file or a block device`,
+    );
+  }
+  return { name: checkExportName(name), path: file };
+}
+
+function twinMessage(first: ExportOptions, second: ExportOptions): string {
+  return (
+    `two exports are called ${quote(first.name)}, of ${quote(first.path)} and of ${quote(second.path)}: ` +
+    `give one of them another name with --export ${quote(`name=OTHER,path=${second.path.replaceAll(',', ',,')}`)}`
+  );
+}
+
+function listenPlans(listen: readonly string[] | undefined): readonly ListenPlan[] {
+  const texts = listen === undefined || listen.length === 0 ? [DEFAULTS.listen] : listen;
+  const plans = texts.map(parseListenAddress);
+  const seen = new Set<string>();
+  for (const { text, addresses } of plans) {
+    for (const address of addresses) {
+      const key = JSON.stringify(address);
+      const fixed = address.kind === 'unix' || address.port !== 0;
+      if (fixed && seen.has(key)) {
+        throw new AionbdError('AIONBD_E_ADDRESS', `the address ${quote(text)} is given twice: leave one out`);
+      }
+      seen.add(key);
+    }
+  }
+  return Object.freeze(plans);
+}
+
+function metricsPlan(metrics: string | undefined): MetricsPlan | undefined {
+  if (metrics === 'off') {
+    return undefined;
+  }
+  return Object.freeze({
+    listen: parseListenAddress(metrics ?? DEFAULTS.metrics),
+    required: metrics !== undefined,
+  });
+}
+
+function parseBufferMemory(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes < SMALLEST_BUFFER_MEMORY_BYTES) {
+    throw new AionbdError('AIONBD_E_USAGE', `--buffer-memory ${quote(text)} is too little: give at least 8M`);
+  }
+  return bytes;
+}
+
+function parseQueueDepth(text: string): number {
+  const depth = Number(text);
+  if (!/^\d{1,9}$/.test(text) || depth < SMALLEST_QUEUE_DEPTH || depth > LARGEST_QUEUE_DEPTH) {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      `--queue-depth ${quote(text)} is not usable: give a number from ${SMALLEST_QUEUE_DEPTH} to ${LARGEST_QUEUE_DEPTH}`,
+    );
+  }
+  return depth;
+}
+
+function parseDirectMode(text: string): DirectMode {
+  if (!isDirectMode(text)) {
+    throw new AionbdError('AIONBD_E_USAGE', `--direct ${quote(text)} is not known: use auto, on or off`);
+  }
+  return text;
+}
+
+function oneOf<T extends string>(flag: string, text: string, known: readonly T[]): T {
+  const found = known.find((value) => value === text);
+  if (found === undefined) {
+    throw new AionbdError('AIONBD_E_USAGE', `${flag} ${quote(text)} is not known: use ${known.join(', ')}`);
+  }
+  return found;
+}

@@ -1,0 +1,168 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { type ServeFlags, serveConfig } from '../../src/config/serve-config.js';
+import { AionbdError, type ErrorCode } from '../../src/errors.js';
+import { fails } from './fails.js';
+
+const refused = (t: Parameters<typeof fails>[0], flags: ServeFlags, code: ErrorCode, ...parts: string[]) =>
+  fails(t, () => serveConfig(flags), code, ...parts);
+
+t.test('a file alone is served with the defaults', async (t) => {
+  t.strictSame(serveConfig({ files: ['/srv/disk.img'] }), {
+    server: {
+      exports: [{ name: 'disk.img', path: '/srv/disk.img', readOnly: false, direct: 'auto' }],
+      defaultExport: 'disk.img',
+      lock: true,
+      bufferMemoryBytes: 64 * 1024 * 1024,
+      queueDepth: 1024,
+    },
+    listen: [
+      {
+        text: 'localhost:10809',
+        addresses: [
+          { kind: 'tcp', host: '127.0.0.1', port: 10809 },
+          { kind: 'tcp', host: '::1', port: 10809 },
+        ],
+      },
+    ],
+    metrics: {
+      listen: { text: '127.0.0.1:9809', addresses: [{ kind: 'tcp', host: '127.0.0.1', port: 9809 }] },
+      required: false,
+    },
+    logLevel: 'info',
+    logFormat: undefined,
+  });
+});
+
+t.test('the first file is the default export, or else the first specification', async (t) => {
+  const specs = ['name=x,path=/x', 'name=y,path=/y'];
+  const both = serveConfig({ files: ['/a', '/b'], exports: specs }).server;
+  t.equal(both.defaultExport, 'a');
+  t.strictSame(
+    both.exports.map(({ name }) => name),
+    ['a', 'b', 'x', 'y'],
+  );
+  t.equal(serveConfig({ exports: specs }).server.defaultExport, 'x');
+});
+
+t.test('--read-only holds for every export, --direct where a specification does not say', async (t) => {
+  const { exports } = serveConfig({
+    files: ['/a'],
+    exports: ['name=x,path=/x,readonly=off,direct=auto', 'name=y,path=/y'],
+    readOnly: true,
+    direct: 'on',
+  }).server;
+  t.strictSame(
+    exports.map(({ readOnly, direct }) => [readOnly, direct]),
+    [
+      [true, 'on'],
+      [true, 'auto'],
+      [true, 'on'],
+    ],
+  );
+});
+
+t.test('the other flags end up where they belong', async (t) => {
+  const config = serveConfig({
+    files: ['a'],
+    listen: ['unix:/s', '0.0.0.0:0', '0.0.0.0:0'],
+    noLock: true,
+    bufferMemory: '8M',
+    queueDepth: '16',
+    metrics: 'unix:/m',
+    logLevel: 'debug',
+    logFormat: 'json',
+  });
+  t.match(config.server, { lock: false, bufferMemoryBytes: 8 * 1024 * 1024, queueDepth: 16 });
+  t.strictSame(
+    config.listen.map(({ text }) => text),
+    ['unix:/s', '0.0.0.0:0', '0.0.0.0:0'],
+  );
+  t.match(config.metrics, { required: true, listen: { text: 'unix:/m' } });
+  t.match(config, { logLevel: 'debug', logFormat: 'json' });
+  t.equal(serveConfig({ files: ['a'], metrics: 'off' }).metrics, undefined);
+  t.match(serveConfig({ files: ['a'], metrics: '127.0.0.1:9809' }).metrics, { required: true });
+});
+
+t.test('two exports of one name are refused with the way out', async (t) => {
+  refused(
+    t,
+    { files: ['/a/disk', '/b,c/disk'] },
+    'AIONBD_E_EXPORT_NAME',
+    '"disk"',
+    '--export "name=OTHER,path=/b,,c/disk"',
+  );
+  refused(
+    t,
+    { files: ['/a/disk'], exports: ['name=disk,path=/c'] },
+    'AIONBD_E_EXPORT_NAME',
+    '"/a/disk"',
+    '"/c"',
+  );
+});
+
+t.test('nothing to serve is refused with an example', async (t) => {
+  refused(t, {}, 'AIONBD_E_USAGE', 'aionbd serve disk.img');
+  refused(t, { files: [''] }, 'AIONBD_E_USAGE', 'empty');
+  refused(t, { files: ['/'] }, 'AIONBD_E_FILE', '"/"', 'directory');
+  refused(t, { files: ['..'] }, 'AIONBD_E_FILE', '".."', 'directory');
+});
+
+t.test('a flag with a value that is not usable is refused with the usable ones', async (t) => {
+  const files = ['a'];
+  refused(t, { files, direct: 'maybe' }, 'AIONBD_E_USAGE', '"maybe"', 'auto, on or off');
+  refused(t, { files, logLevel: 'loud' }, 'AIONBD_E_USAGE', '"loud"', 'debug');
+  refused(t, { files, logFormat: 'xml' }, 'AIONBD_E_USAGE', '"xml"', 'pretty');
+  refused(t, { files, bufferMemory: '7M' }, 'AIONBD_E_USAGE', '"7M"', '8M');
+  refused(t, { files, bufferMemory: 'much' }, 'AIONBD_E_SIZE', '"much"');
+  for (const queueDepth of ['15', '32769', '', '1K', '-16', '1e3']) {
+    refused(t, { files, queueDepth }, 'AIONBD_E_USAGE', JSON.stringify(queueDepth), '16 to 32768');
+  }
+  refused(t, { files, listen: ['10809'] }, 'AIONBD_E_ADDRESS', '"10809"');
+  refused(t, { files, metrics: 'on' }, 'AIONBD_E_ADDRESS', '"on"');
+  refused(t, { files, listen: ['127.0.0.1:1', 'localhost:1'] }, 'AIONBD_E_ADDRESS', '"localhost:1"', 'twice');
+});
+
+t.test('the configuration is frozen to its leaves', async (t) => {
+  const frozen = (value: unknown): boolean =>
+    typeof value !== 'object' ||
+    value === null ||
+    (Object.isFrozen(value) && Object.values(value).every(frozen));
+  t.ok(frozen(serveConfig({ files: ['a', 'b'], exports: ['name=x,path=y'] })));
+});
+
+t.test('any flags give a configuration with unique names or an error on one line', async () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom('a', '/b/a', 'name=a,path=b', 'localhost:1', 'off', '64M', '16'),
+  );
+  const texts = fc.array(text, { maxLength: 3 });
+  const flags = fc.record(
+    {
+      files: texts,
+      listen: texts,
+      exports: texts,
+      readOnly: fc.boolean(),
+      direct: text,
+      noLock: fc.boolean(),
+      bufferMemory: text,
+      queueDepth: text,
+      metrics: text,
+      logLevel: text,
+      logFormat: text,
+    },
+    { requiredKeys: [] },
+  );
+  fc.assert(
+    fc.property(flags, (flags) => {
+      try {
+        const { exports, defaultExport } = serveConfig(flags).server;
+        const names = exports.map(({ name }) => name);
+        return new Set(names).size === names.length && names[0] === defaultExport;
+      } catch (error) {
+        return error instanceof AionbdError && !/[\r\n]/.test(error.message);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
