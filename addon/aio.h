@@ -1,0 +1,106 @@
+// Linux AIO: the raw system calls and a context with a fixed pool of control blocks. No policy here: what a
+// result means, and what to do about it, is the reactor's business.
+#pragma once
+
+#include <linux/aio_abi.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "io.h"
+
+namespace aionbd {
+
+// A control block with what is needed to carry its request out again in another way.
+struct AioBlock {
+  iocb control{};
+  IoRequest request;
+  bool nowait = false;
+  bool in_use = false;
+};
+
+class AioContext {
+ public:
+  AioContext() = default;
+  ~AioContext();
+  AioContext(const AioContext&) = delete;
+  AioContext& operator=(const AioContext&) = delete;
+
+  // `result_fd` is an eventfd that the kernel signals at each completion. Returns 0 or a negative errno
+  // (-EAGAIN: fs.aio-max-nr is used up).
+  int open(unsigned depth, int result_fd, bool reap_in_user_space);
+  // Waits in the kernel for whatever is in flight.
+  void close();
+
+  bool has_capacity() const { return !free_.empty(); }
+  unsigned in_flight() const { return in_flight_; }
+
+  // Takes a block from the pool and puts it into the next batch. Call only with has_capacity().
+  void prepare(const IoRequest& request, int fd, bool nowait);
+  // Puts a block that came back into the next batch again, without RWF_NOWAIT.
+  void prepare_again(AioBlock* block);
+  void release(AioBlock* block);
+
+  // Hands the batch to the kernel. `refused(block, error)` is called for each block that the kernel would not
+  // take; -EAGAIN leaves the rest of the batch for the next call unless nothing is in flight.
+  template <typename Refused>
+  void submit(Refused&& refused) {
+    size_t start = 0;
+    while (start < batch_.size()) {
+      const int taken = submit_some(batch_.data() + start, batch_.size() - start);
+      if (taken > 0) {
+        in_flight_ += static_cast<unsigned>(taken);
+        start += static_cast<size_t>(taken);
+        continue;
+      }
+      if (taken == -EINTR_VALUE) continue;
+      if (taken == -EAGAIN_VALUE && in_flight_ > 0) break;
+      AioBlock* block = block_of(batch_[start]);
+      start++;
+      refused(block, taken);
+    }
+    // `refused` may have appended, but only behind what is left.
+    batch_.erase(batch_.begin(), batch_.begin() + static_cast<std::ptrdiff_t>(start));
+  }
+
+  bool has_batch() const { return !batch_.empty(); }
+
+  // Calls `done(block, result)` for each completion that is there. Does not wait.
+  template <typename Done>
+  unsigned reap(Done&& done) {
+    unsigned count = 0;
+    for (;;) {
+      const unsigned got = reap_some();
+      for (unsigned i = 0; i < got; i++) {
+        in_flight_--;
+        done(reinterpret_cast<AioBlock*>(events_[i].data), static_cast<int64_t>(events_[i].res));
+      }
+      count += got;
+      if (got < kReapBatch) return count;
+    }
+  }
+
+  // Blocks until nothing is in flight, and forgets the results. For the end of a thread.
+  void drain();
+
+ private:
+  static constexpr unsigned kReapBatch = 256;
+  static constexpr int EINTR_VALUE = 4;
+  static constexpr int EAGAIN_VALUE = 11;
+
+  int submit_some(iocb** blocks, size_t count);
+  unsigned reap_some();
+  static AioBlock* block_of(iocb* control) { return reinterpret_cast<AioBlock*>(control->aio_data); }
+
+  aio_context_t context_ = 0;
+  void* ring_ = nullptr;  // the kernel's completion ring, if its layout is the known one
+  int result_fd_ = -1;
+  unsigned in_flight_ = 0;
+  std::vector<AioBlock> blocks_;
+  std::vector<AioBlock*> free_;
+  std::vector<iocb*> batch_;
+  io_event events_[kReapBatch];
+};
+
+}  // namespace aionbd

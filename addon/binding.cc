@@ -1,0 +1,239 @@
+// What JavaScript sees: one class and a few functions. Types are in src/engine/addon.ts.
+#include <napi.h>
+#include <uv.h>
+
+#include <cstring>
+#include <memory>
+
+#include "probe.h"
+#include "reactor.h"
+
+namespace {
+
+using aionbd::Memory;
+using aionbd::Reactor;
+using aionbd::ReactorOptions;
+
+Napi::Value throw_errno(Napi::Env env, const char* step, int error) {
+  Napi::Error failure = Napi::Error::New(env, std::string(step) + ": " + std::strerror(-error));
+  failure.Set("errno", Napi::Number::New(env, -error));
+  failure.Set("syscall", Napi::String::New(env, step));
+  failure.ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+// The memory stays mapped until both the reactor and the garbage collector have let go of it.
+Napi::ArrayBuffer share(Napi::Env env, const std::shared_ptr<Memory>& memory) {
+  auto* keeper = new std::shared_ptr<Memory>(memory);
+  return Napi::ArrayBuffer::New(
+      env, memory->data(), memory->size(),
+      [](Napi::Env, void*, std::shared_ptr<Memory>* held) { delete held; }, keeper);
+}
+
+class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
+ public:
+  static void define(Napi::Env env, Napi::Object exports) {
+    exports.Set("Reactor", DefineClass(env, "Reactor",
+                                       {InstanceMethod<&ReactorWrap::submit>("submit"),
+                                        InstanceMethod<&ReactorWrap::push>("push"),
+                                        InstanceMethod<&ReactorWrap::wake>("wake"),
+                                        InstanceMethod<&ReactorWrap::close>("close"),
+                                        InstanceMethod<&ReactorWrap::add_file>("addFile"),
+                                        InstanceMethod<&ReactorWrap::remove_file>("removeFile"),
+                                        InstanceMethod<&ReactorWrap::listen_tcp>("listenTcp"),
+                                        InstanceMethod<&ReactorWrap::listen_unix>("listenUnix"),
+                                        InstanceMethod<&ReactorWrap::listener_port>("listenerPort"),
+                                        InstanceMethod<&ReactorWrap::remove_listener>("removeListener"),
+                                        InstanceMethod<&ReactorWrap::peer_name>("peerName")}));
+  }
+
+  explicit ReactorWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ReactorWrap>(info) {
+    Napi::Env env = info.Env();
+    if (info.Length() < 2 || !info[0].IsObject() || !info[1].IsFunction()) {
+      Napi::TypeError::New(env, "Reactor(options, onTurn)").ThrowAsJavaScriptException();
+      return;
+    }
+    const Napi::Object given = info[0].As<Napi::Object>();
+    const auto number = [&](const char* name) { return given.Get(name).ToNumber().Int64Value(); };
+    ReactorOptions options;
+    options.memory_bytes = static_cast<size_t>(number("memoryBytes"));
+    options.queue_depth = static_cast<unsigned>(number("queueDepth"));
+    options.submission_capacity = static_cast<unsigned>(number("submissionCapacity"));
+    options.completion_capacity = static_cast<unsigned>(number("completionCapacity"));
+    options.worker_threads = static_cast<unsigned>(number("workerThreads"));
+    options.reap_in_user_space = given.Get("reapInUserSpace").ToBoolean();
+
+    uv_loop_t* loop = nullptr;
+    napi_get_uv_event_loop(env, &loop);
+    reactor_ = std::make_shared<Reactor>(options);
+    const char* step = "";
+    const int result = reactor_->open(
+        loop, [this](uint32_t count) { turn(count); }, &step);
+    if (result != 0) {
+      reactor_.reset();
+      throw_errno(env, step, result);
+      return;
+    }
+    on_turn_ = Napi::Persistent(info[1].As<Napi::Function>());
+    context_ = std::make_unique<Napi::AsyncContext>(env, "aionbd.Reactor");
+    napi_add_async_cleanup_hook(env, environment_ends, this, &cleanup_);
+    // Open means in use: the garbage collector must wait for close().
+    Ref();
+
+    Napi::Object self = info.This().As<Napi::Object>();
+    self.Set("memory", share(env, reactor_->memory()));
+    self.Set("submissions", share(env, reactor_->submissions()));
+    self.Set("completions", share(env, reactor_->completions()));
+  }
+
+ private:
+  void turn(uint32_t count) {
+    Napi::Env env = Env();
+    Napi::HandleScope scope(env);
+    call(on_turn_.Value(), {Napi::Number::New(env, count)});
+  }
+
+  void call(Napi::Function function, std::initializer_list<napi_value> arguments) {
+    napi_env env = Env();
+    napi_value ignored;
+    const napi_status status =
+        napi_make_callback(env, *context_, Value(), function, arguments.size(), arguments.begin(), &ignored);
+    if (status != napi_pending_exception) return;
+    // Nobody above us can catch it: it is the process's uncaught exception.
+    napi_value exception;
+    if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
+  }
+
+  // The thread or the process ends with the reactor open: everything in flight is waited for.
+  static void environment_ends(napi_async_cleanup_hook_handle hook, void* data) {
+    auto* self = static_cast<ReactorWrap*>(data);
+    self->cleanup_ = nullptr;
+    self->context_.reset();
+    self->on_turn_.Reset();
+    self->on_closed_.Reset();
+    self->reactor_->close([hook] { napi_remove_async_cleanup_hook(hook); });
+  }
+
+  bool usable(const Napi::CallbackInfo& info) {
+    if (reactor_ && !reactor_->closing()) return true;
+    Napi::Error::New(info.Env(), "the reactor is closed").ThrowAsJavaScriptException();
+    return false;
+  }
+
+  static int int_at(const Napi::CallbackInfo& info, size_t index) {
+    return info[index].ToNumber().Int32Value();
+  }
+
+  Napi::Value submit(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), reactor_ ? reactor_->submit(info[0].ToNumber().Uint32Value()) : 0);
+  }
+
+  void push(const Napi::CallbackInfo& info) {
+    if (reactor_) reactor_->push(info[0].ToNumber().Uint32Value());
+  }
+
+  void wake(const Napi::CallbackInfo&) {
+    if (reactor_ && !reactor_->closing()) reactor_->wake();
+  }
+
+  void close(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return;
+    if (info.Length() > 0 && info[0].IsFunction())
+      on_closed_ = Napi::Persistent(info[0].As<Napi::Function>());
+    reactor_->close([this] { closed(); });
+  }
+
+  void closed() {
+    Napi::HandleScope scope(Env());
+    if (cleanup_ != nullptr) napi_remove_async_cleanup_hook(cleanup_);
+    cleanup_ = nullptr;
+    reactor_.reset();
+    if (!on_closed_.IsEmpty()) call(on_closed_.Value(), {});
+    on_closed_.Reset();
+    on_turn_.Reset();
+    context_.reset();
+    Unref();
+  }
+
+  Napi::Value add_file(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    return Napi::Number::New(info.Env(),
+                             reactor_->add_file(int_at(info, 0), info[1].ToBoolean(), info[2].ToBoolean()));
+  }
+
+  Napi::Value remove_file(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    return Napi::Number::New(info.Env(), reactor_->remove_file(int_at(info, 0)));
+  }
+
+  Napi::Value listening(const Napi::CallbackInfo& info, int fd, bool tcp) {
+    const int result = fd < 0 ? fd : reactor_->add_listener(fd, tcp);
+    return Napi::Number::New(info.Env(), result);
+  }
+
+  Napi::Value listen_tcp(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    const int fd = aionbd::listen_tcp(info[0].ToString().Utf8Value(), static_cast<uint16_t>(int_at(info, 1)),
+                                      int_at(info, 2));
+    return listening(info, fd, true);
+  }
+
+  Napi::Value listen_unix(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    return listening(info, aionbd::listen_unix(info[0].ToString().Utf8Value(), int_at(info, 1)), false);
+  }
+
+  Napi::Value listener_port(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    const aionbd::Listener* listener = reactor_->listener(int_at(info, 0));
+    return Napi::Number::New(info.Env(), listener ? aionbd::local_port(listener->fd.get()) : 0);
+  }
+
+  Napi::Value remove_listener(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    return Napi::Number::New(info.Env(), reactor_->remove_listener(int_at(info, 0)));
+  }
+
+  Napi::Value peer_name(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    const aionbd::Connection* connection = reactor_->connection(int_at(info, 0));
+    return Napi::String::New(info.Env(), connection ? aionbd::peer_name(connection->fd()) : "");
+  }
+
+  std::shared_ptr<Reactor> reactor_;
+  Napi::FunctionReference on_turn_;
+  Napi::FunctionReference on_closed_;
+  std::unique_ptr<Napi::AsyncContext> context_;
+  napi_async_cleanup_hook_handle cleanup_ = nullptr;
+};
+
+Napi::Value probe_file(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const aionbd::FileFacts facts = aionbd::probe_file(info[0].ToNumber().Int32Value());
+  if (facts.error != 0) return throw_errno(env, "fstat", facts.error);
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("regular", Napi::Boolean::New(env, facts.regular));
+  result.Set("blockDevice", Napi::Boolean::New(env, facts.block_device));
+  result.Set("sizeBytes", Napi::Number::New(env, static_cast<double>(facts.size)));
+  result.Set("memoryAlignment", Napi::Number::New(env, facts.memory_alignment));
+  result.Set("offsetAlignment", Napi::Number::New(env, facts.offset_alignment));
+  return result;
+}
+
+Napi::Value lock_file(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(),
+                           aionbd::lock_file(info[0].ToNumber().Int32Value(), info[1].ToBoolean()));
+}
+
+Napi::Object start(Napi::Env env, Napi::Object exports) {
+  ReactorWrap::define(env, exports);
+  exports.Set("probeFile", Napi::Function::New<probe_file>(env));
+  exports.Set("lockFile", Napi::Function::New<lock_file>(env));
+  exports.Set("submissionBytes", Napi::Number::New(env, sizeof(aionbd::Submission)));
+  exports.Set("completionBytes", Napi::Number::New(env, sizeof(aionbd::Completion)));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(NODE_GYP_MODULE_NAME, start)

@@ -1,0 +1,41 @@
+// What an I/O on a file is, whichever way it is carried out: by AIO, in place, or by a worker thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "ring.h"
+
+namespace aionbd {
+
+// A file as TypeScript registered it. The descriptor belongs to TypeScript.
+struct File {
+  int fd = -1;
+  bool direct = false;
+  bool block_device = false;
+  // Learned: cleared for good when the kernel answers EOPNOTSUPP to RWF_NOWAIT.
+  bool nowait_reads = true;
+  bool nowait_writes = true;
+  // Writes now with the workers; while there are any, further writes would most likely block as well.
+  uint32_t blocking_writes = 0;
+};
+
+struct IoRequest {
+  Op op = Op::kNone;
+  uint32_t flags = 0;
+  uint32_t tag = 0;
+  int32_t file = -1;
+  uint8_t* buffer = nullptr;
+  uint64_t length = 0;
+  uint64_t offset = 0;
+};
+
+// Carries the request out with system calls that block. Returns bytes moved (fewer than asked for only where
+// the file ends), 0 for operations that move none, or a negative errno.
+int64_t run_blocking(int fd, bool block_device, const IoRequest& request);
+
+// One try that does not wait for the disk. -EAGAIN: it would have to wait; -EOPNOTSUPP: this file can't say.
+int64_t try_in_place(int fd, const IoRequest& request);
+
+}  // namespace aionbd

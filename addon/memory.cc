@@ -1,0 +1,41 @@
+#include "memory.h"
+
+#include <sys/mman.h>
+
+namespace aionbd {
+
+namespace {
+constexpr size_t kPageBytes = 4096;
+constexpr size_t kHugePageBytes = size_t{2} << 20;
+
+size_t round_up(size_t value, size_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
+}  // namespace
+
+std::shared_ptr<Memory> Memory::allocate(size_t bytes) {
+  const size_t unit = bytes >= kHugePageBytes ? kHugePageBytes : kPageBytes;
+  const size_t mapped = round_up(bytes, unit);
+  // Map one unit more than is needed and give back what lies outside of the aligned part.
+  const size_t reserve = mapped + unit - kPageBytes;
+  void* raw = mmap(nullptr, reserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (raw == MAP_FAILED) return nullptr;
+  const uintptr_t start = reinterpret_cast<uintptr_t>(raw);
+  const uintptr_t aligned = round_up(start, unit);
+  if (aligned > start) munmap(raw, aligned - start);
+  const uintptr_t end = start + reserve;
+  if (end > aligned + mapped) munmap(reinterpret_cast<void*>(aligned + mapped), end - aligned - mapped);
+
+  uint8_t* data = reinterpret_cast<uint8_t*>(aligned);
+  // Fewer page-table entries to pin for each direct I/O; only advice, so its failure does not matter.
+  if (unit == kHugePageBytes) madvise(data, mapped, MADV_HUGEPAGE);
+  // A fork while the disk writes into this memory would leave parent and kernel with different copies.
+  madvise(data, mapped, MADV_DONTFORK);
+  return std::shared_ptr<Memory>(new Memory(data, bytes, mapped));
+}
+
+Memory::~Memory() {
+  munmap(data_, mapped_);
+}
+
+}  // namespace aionbd

@@ -1,0 +1,131 @@
+// One thread's I/O: the two arrays, AIO, sockets and workers around one epoll set that hangs in Node's event
+// loop.
+//
+// It knows descriptors, memory and system calls. What the bytes mean is TypeScript's business.
+#pragma once
+
+#include <uv.h>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "aio.h"
+#include "io.h"
+#include "memory.h"
+#include "ring.h"
+#include "sockets.h"
+#include "unique_fd.h"
+#include "workers.h"
+
+namespace aionbd {
+
+struct ReactorOptions {
+  size_t memory_bytes = 0;
+  unsigned queue_depth = 0;          // direct I/Os in the kernel at once
+  unsigned submission_capacity = 0;  // entries
+  unsigned completion_capacity = 0;  // entries
+  unsigned worker_threads = 0;
+  bool reap_in_user_space = true;
+};
+
+class Reactor : public std::enable_shared_from_this<Reactor> {
+ public:
+  // Called when completions lie in the array: how many.
+  using TurnCallback = std::function<void(uint32_t count)>;
+  using ClosedCallback = std::function<void()>;
+
+  explicit Reactor(const ReactorOptions& options);
+  ~Reactor();
+  Reactor(const Reactor&) = delete;
+  Reactor& operator=(const Reactor&) = delete;
+
+  // 0 or a negative errno; `*step` then names the call that failed.
+  int open(uv_loop_t* loop, TurnCallback on_turn, const char** step);
+
+  // Hands over the first `count` submissions and brings back what is already complete, as on_turn would.
+  uint32_t submit(uint32_t count);
+  // Hands over submissions without touching the completion array.
+  void push(uint32_t count);
+  // Makes on_turn come once more, soon.
+  void wake();
+
+  // Ends everything: sockets are closed, what has not started is dropped, what is in flight is waited for.
+  // `closed` comes from the event loop. on_turn is not called any more.
+  void close(ClosedCallback closed);
+  bool closing() const { return closing_; }
+
+  int add_file(int fd, bool direct, bool block_device);
+  int remove_file(int file);
+  // Takes over the descriptor.
+  int add_listener(int fd, bool tcp);
+  int remove_listener(int listener);
+  const Listener* listener(int number) const;
+  const Connection* connection(int number) const;
+
+  const std::shared_ptr<Memory>& memory() const { return memory_; }
+  const std::shared_ptr<Memory>& submissions() const { return submissions_; }
+  const std::shared_ptr<Memory>& completions() const { return completions_; }
+  unsigned io_in_flight() const { return aio_.in_flight(); }
+
+ private:
+  static void on_poll(uv_poll_t* handle, int status, int events);
+  void turn();
+  void poll_events();
+  void harvest();
+  uint32_t deliver();
+  void accept(const Submission& entry);
+  void start_file_io(const Submission& entry);
+  void route(const IoRequest& request);
+  void to_aio(const IoRequest& request, const File& file);
+  void to_workers(const IoRequest& request);
+  void refused(AioBlock* block, int error);
+  void finished(AioBlock* block, int64_t result);
+  void redo_without_nowait(AioBlock* block);
+  void redo_by_worker(AioBlock* block);
+  void take_from_workers();
+  void cancel(uint32_t tag);
+  void arm_receive(const Submission& entry);
+  void receive(int number);
+  void queue_send(const Submission& entry);
+  void flush_sends();
+  void flush_receives();
+  void send(int number);
+  void arm_accept(const Submission& entry);
+  void accept_now(int number);
+  void close_connection(const Submission& entry);
+  void want_writable(int number, bool wanted);
+  int watch(int fd, uint32_t events, uint64_t key, int operation);
+  File* file(int number);
+  Connection* open_connection(int number);
+  bool in_memory(double buffer, double length) const;
+  void complete(Op op, uint32_t tag, double result) {
+    pending_.push_back({static_cast<uint32_t>(op), tag, result});
+  }
+  void finish_close_if_idle();
+
+  const ReactorOptions options_;
+  std::shared_ptr<Memory> memory_, submissions_, completions_;
+  UniqueFd epoll_, aio_event_, wake_event_;
+  uv_poll_t* poll_ = nullptr;
+  AioContext aio_;
+  std::unique_ptr<Workers> workers_;
+  std::vector<File> files_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<int> free_connections_;
+  std::vector<int> send_batch_;         // connections with something new to send
+  std::vector<int> receive_batch_;      // connections to receive from without asking epoll
+  std::deque<IoRequest> backlog_;       // direct I/O that found no free control block
+  std::vector<Completion> pending_;     // complete, not yet handed to TypeScript
+  std::vector<WorkItem> from_workers_;  // scratch
+  TurnCallback on_turn_;
+  ClosedCallback on_closed_;
+  std::shared_ptr<Reactor> self_;  // while the event loop has our handle
+  bool closing_ = false;
+  bool finished_ = false;
+};
+
+}  // namespace aionbd

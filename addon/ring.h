@@ -1,0 +1,51 @@
+// The layout of the two arrays that TypeScript and the addon share. src/engine/ring.ts is the other half: the
+// numbers there and here must agree, and test/addon checks them against each other.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace aionbd {
+
+enum class Op : uint32_t {
+  kNone = 0,
+  kRead = 1,     // file → memory
+  kWrite = 2,    // memory → file
+  kSync = 3,     // fdatasync
+  kTrim = 4,     // give blocks back; contents undefined afterwards
+  kZero = 5,     // make a range read as zeroes
+  kAdvise = 6,   // read ahead into the page cache
+  kRecv = 7,     // connection → memory, up to `length` (+ `aux_length`) bytes
+  kSend = 8,     // `aux` (a header) and then `buffer` → connection
+  kAccept = 9,   // one connection from a listener; result is its number
+  kClose = 10,   // close a connection; what was queued on it completes with -ECANCELED first
+  kCancel = 11,  // give up the I/O with this tag if it has not started; has no completion of its own
+};
+
+// Flags of kWrite, kTrim and kZero: complete only when the change is on stable storage.
+inline constexpr uint32_t kFlagDurable = 1u << 0;
+// Flag of kZero: the range may lose its blocks. Without it the blocks stay allocated.
+inline constexpr uint32_t kFlagMayPunch = 1u << 1;
+
+struct Submission {
+  uint32_t op;
+  uint32_t flags;
+  int32_t target;     // file, connection or listener, as numbered by the addon
+  uint32_t tag;       // comes back with the completion
+  double buffer;      // offset into memory, bytes
+  double length;      // bytes
+  double offset;      // position in the file, bytes
+  double aux_buffer;  // kSend: header in front of the data; kRecv: where bytes past `length` go
+  double aux_length;
+  double reserved;
+};
+static_assert(sizeof(Submission) == 64, "one cache line; src/engine/ring.ts counts on it");
+
+struct Completion {
+  uint32_t op;
+  uint32_t tag;
+  double result;  // bytes moved or an object's number; a negative errno on failure
+};
+static_assert(sizeof(Completion) == 16, "src/engine/ring.ts counts on it");
+
+}  // namespace aionbd

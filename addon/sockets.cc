@@ -1,0 +1,170 @@
+#include "sockets.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace aionbd {
+
+namespace {
+
+constexpr size_t kPiecesPerCall = 256;       // two vectors each; the kernel's limit is 1024 vectors
+constexpr int kSocketBufferBytes = 4 << 20;  // asked for; the kernel grants what net.core.wmem_max allows
+
+void set_option(int fd, int level, int name, int value) {
+  // Each of these makes things better, and nothing stops working without it.
+  setsockopt(fd, level, name, &value, sizeof value);
+}
+
+UniqueFd open_listener(int family, const sockaddr* address, socklen_t length, int backlog, int* error) {
+  UniqueFd fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) {
+    *error = -errno;
+    return UniqueFd();
+  }
+  if (family != AF_UNIX) set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (family == AF_INET6) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (bind(fd.get(), address, length) != 0 || listen(fd.get(), backlog) != 0) {
+    *error = -errno;
+    return UniqueFd();
+  }
+  *error = 0;
+  return fd;
+}
+
+int give_away(UniqueFd fd, int error) {
+  return fd ? fd.release() : error;
+}
+
+}  // namespace
+
+int64_t Connection::receive_now() {
+  ssize_t n;
+  do {
+    if (receive.overflow_length == 0) {
+      n = recv(fd_.get(), receive.buffer, receive.length, MSG_DONTWAIT);
+    } else {
+      iovec vectors[2] = {{receive.buffer, receive.length}, {receive.overflow, receive.overflow_length}};
+      msghdr message{};
+      message.msg_iov = vectors;
+      message.msg_iovlen = 2;
+      n = recvmsg(fd_.get(), &message, MSG_DONTWAIT);
+    }
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) {
+    const int error = errno;
+    if (error == EAGAIN) readable = false;
+    return -error;
+  }
+  // Fewer bytes than there was room for: the socket is empty, and epoll will tell of the next ones.
+  if (static_cast<size_t>(n) < receive.length + receive.overflow_length && !hung_up) readable = false;
+  return n;
+}
+
+int64_t Connection::send_some() {
+  iovec vectors[kPiecesPerCall * 2];
+  size_t count = 0;
+  size_t skip = sent_of_first_;
+  const size_t last = std::min(pieces_.size(), first_ + kPiecesPerCall);
+  for (size_t i = first_; i < last; i++) {
+    const SendPiece& piece = pieces_[i];
+    const size_t head_skip = std::min(skip, piece.head_length);
+    if (piece.head_length > head_skip) {
+      vectors[count++] = {const_cast<uint8_t*>(piece.head) + head_skip, piece.head_length - head_skip};
+    }
+    skip -= head_skip;
+    if (piece.length > skip) {
+      vectors[count++] = {const_cast<uint8_t*>(piece.data) + skip, piece.length - skip};
+    }
+    skip = 0;
+  }
+  msghdr message{};
+  message.msg_iov = vectors;
+  message.msg_iovlen = count;
+  ssize_t n;
+  do {
+    n = sendmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (n < 0 && errno == EINTR);
+  return n < 0 ? -errno : n;
+}
+
+int listen_tcp(const std::string& host, uint16_t port, int backlog) {
+  int error = 0;
+  sockaddr_in v4{};
+  if (inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    return give_away(open_listener(AF_INET, reinterpret_cast<sockaddr*>(&v4), sizeof v4, backlog, &error),
+                     error);
+  }
+  sockaddr_in6 v6{};
+  if (inet_pton(AF_INET6, host.c_str(), &v6.sin6_addr) == 1) {
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    return give_away(open_listener(AF_INET6, reinterpret_cast<sockaddr*>(&v6), sizeof v6, backlog, &error),
+                     error);
+  }
+  return -EINVAL;
+}
+
+int listen_unix(const std::string& path, int backlog) {
+  sockaddr_un address{};
+  if (path.empty() || path.size() >= sizeof address.sun_path) return -ENAMETOOLONG;
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  int error = 0;
+  return give_away(
+      open_listener(AF_UNIX, reinterpret_cast<sockaddr*>(&address), sizeof address, backlog, &error), error);
+}
+
+int accept_connection(const Listener& listener) {
+  int fd;
+  do {
+    fd = accept4(listener.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  } while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
+  if (fd < 0) return -errno;
+  if (listener.tcp) {
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  } else {
+    // TCP sizes its buffers by itself; a Unix socket's would hold fifty 4 KiB replies and no more.
+    set_option(fd, SOL_SOCKET, SO_SNDBUF, kSocketBufferBytes);
+    set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, kSocketBufferBytes);
+  }
+  return fd;
+}
+
+std::string peer_name(int fd) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "";
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.ss_family == AF_INET) {
+    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&address);
+    inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
+    return std::string(text) + ":" + std::to_string(ntohs(v4->sin_port));
+  }
+  if (address.ss_family == AF_INET6) {
+    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address);
+    inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
+    return "[" + std::string(text) + "]:" + std::to_string(ntohs(v6->sin6_port));
+  }
+  return address.ss_family == AF_UNIX ? "unix" : "";
+}
+
+int local_port(int fd) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return 0;
+  if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
+  if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port);
+  return 0;
+}
+
+}  // namespace aionbd

@@ -1,0 +1,119 @@
+// Stream sockets without any idea of what travels over them: listeners, connections, and the queue of pieces
+// that a connection has still to send. The reactor owns epoll and decides when to call what.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "unique_fd.h"
+
+namespace aionbd {
+
+struct SendPiece {
+  const uint8_t* head = nullptr;  // a few bytes in front of the data
+  size_t head_length = 0;
+  const uint8_t* data = nullptr;
+  size_t length = 0;
+  uint32_t tag = 0;
+
+  size_t total() const { return head_length + length; }
+};
+
+struct PendingReceive {
+  bool armed = false;
+  uint32_t tag = 0;
+  uint8_t* buffer = nullptr;
+  size_t length = 0;
+  uint8_t* overflow = nullptr;  // takes the bytes past `length`
+  size_t overflow_length = 0;
+};
+
+class Connection {
+ public:
+  explicit Connection(UniqueFd fd) : fd_(std::move(fd)) {}
+
+  int fd() const { return fd_.get(); }
+
+  PendingReceive receive;
+  bool readable = false;       // there may be bytes: set by epoll, cleared by a short read
+  bool hung_up = false;        // the other side has closed: reading stays worth a try
+  bool waits_to_send = false;  // EPOLLOUT is asked for
+  bool in_send_batch = false;
+  int send_error = 0;  // negative errno once sending has failed: nothing more will leave
+
+  // Receives into the armed buffers. Returns bytes, 0 at the end of the stream, or a negative errno; -EAGAIN
+  // leaves the receive armed.
+  int64_t receive_now();
+
+  void queue_send(const SendPiece& piece) { pieces_.push_back(piece); }
+  bool has_pieces() const { return first_ < pieces_.size(); }
+
+  // Sends as much as the socket takes. Calls `sent(piece)` for each piece that has left whole. Returns 0 when
+  // the queue is empty, -EAGAIN when the socket is full, or another negative errno.
+  template <typename Sent>
+  int send_now(Sent&& sent) {
+    while (has_pieces()) {
+      int64_t n = send_some();
+      if (n < 0) return static_cast<int>(n);
+      while (n > 0) {
+        const SendPiece& piece = pieces_[first_];
+        const size_t left = piece.total() - sent_of_first_;
+        if (static_cast<size_t>(n) < left) {
+          sent_of_first_ += static_cast<size_t>(n);
+          break;
+        }
+        n -= static_cast<int64_t>(left);
+        sent_of_first_ = 0;
+        first_++;
+        sent(piece);
+      }
+    }
+    pieces_.clear();
+    first_ = 0;
+    return 0;
+  }
+
+  // Takes out what has not been sent.
+  template <typename Dropped>
+  void drop_pieces(Dropped&& dropped) {
+    for (; first_ < pieces_.size(); first_++) dropped(pieces_[first_]);
+    pieces_.clear();
+    first_ = 0;
+    sent_of_first_ = 0;
+  }
+
+ private:
+  int64_t send_some();
+
+  UniqueFd fd_;
+  std::vector<SendPiece> pieces_;
+  size_t first_ = 0;  // pieces_[0 .. first_) have been sent
+  size_t sent_of_first_ = 0;
+};
+
+struct Listener {
+  UniqueFd fd;
+  bool tcp = false;
+  bool ready = false;  // set by epoll, cleared when accept has nothing
+  bool armed = false;
+  uint32_t tag = 0;
+};
+
+// Both return a listening, non-blocking descriptor or a negative errno. `host` is a numeric IPv4 or IPv6
+// address.
+int listen_tcp(const std::string& host, uint16_t port, int backlog);
+int listen_unix(const std::string& path, int backlog);
+
+// Takes one connection, set up as this server wants it. A descriptor or a negative errno.
+int accept_connection(const Listener& listener);
+
+// `127.0.0.1:4711`, `[::1]:4711`, `unix`, or empty if it can't be had.
+std::string peer_name(int fd);
+// 0 for anything but TCP.
+int local_port(int fd);
+
+}  // namespace aionbd
