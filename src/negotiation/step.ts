@@ -1,0 +1,40 @@
+import type { ExportOffer } from './directory.js';
+
+/**
+ * Everything the handshake has agreed on besides the export: plain data, so that it can be copied, logged and handed on
+ * with the connection. Options that come later (structured replies, extended headers, meta contexts) add their result
+ * here, and STARTTLS starts over with a fresh one (T4).
+ */
+export interface NegotiatedState {
+  /** The client speaks fixed newstyle, so it may send other options than EXPORT_NAME (H4). */
+  readonly fixedNewstyle: boolean;
+  /** The answer to EXPORT_NAME is not padded (H3). */
+  readonly noZeroes: boolean;
+  /** GO asked for block sizes: this client must keep to those of the offer. Others know only the defaults (X17). */
+  readonly blockSizesAgreed: boolean;
+}
+
+/** What follows once the output has been sent. */
+export type NegotiationNext =
+  /** Feed what the client sends next. */
+  | { readonly kind: 'continue' }
+  /** The handshake is over: the bytes after `consumed` are requests. */
+  | { readonly kind: 'transmission'; readonly offer: ExportOffer; readonly negotiated: NegotiatedState }
+  /** Close the connection. `orderly` if the client asked for it (ABORT), else the client did something wrong. */
+  | { readonly kind: 'close'; readonly reason: string; readonly orderly: boolean };
+
+/** The answer to one piece of input. */
+export interface NegotiationStep {
+  /** To be sent in any case, also before closing; may be empty. It is the caller's. */
+  readonly output: Uint8Array;
+  /** How much of the input has been used, bytes: all of it as long as `next` is `continue`. */
+  readonly consumed: number;
+  readonly next: NegotiationNext;
+}
+
+export const CONTINUE: NegotiationNext = Object.freeze({ kind: 'continue' });
+
+/** Ends the connection for a reason that goes to the log. */
+export function closeBecause(reason: string): NegotiationNext {
+  return { kind: 'close', reason, orderly: false };
+}
