@@ -17,11 +17,13 @@ export class ByteWriter {
   }
 
   u16(value: number): void {
-    this.#view.setUint16(this.#extend(2), value);
+    const at = this.#extend(2);
+    this.#view.setUint16(at, value);
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.#extend(4), value);
+    const at = this.#extend(4);
+    this.#view.setUint32(at, value);
   }
 
   /** A whole number from 0 to 2^53 − 1 as 64 bits. */
@@ -50,7 +52,7 @@ export class ByteWriter {
     return taken;
   }
 
-  /** Makes room for `count` more bytes and returns where they start. */
+  /** Makes room for `count` more bytes and returns where they start. It may replace the view: call it first. */
   #extend(count: number): number {
     const at = this.#length;
     const needed = at + count;
