@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,20 +14,33 @@ export interface BackingFile {
   readonly path: string;
   /** What it lies on, for the report. */
   readonly description: string;
-  /** Undoes whatever was set up for it. */
-  remove(): Promise<void>;
 }
 
-/** A file the user named: it is used as it is and stays where it is. */
-export async function existingFile(path: string): Promise<BackingFile> {
+/**
+ * Hands a file to `use`: the one the user named, as it is, or with `undefined` a RAM-backed one that is removed
+ * afterwards, however `use` ends.
+ */
+export async function withBackingFile<T>(
+  named: string | undefined,
+  signal: AbortSignal,
+  use: (file: BackingFile) => Promise<T>,
+): Promise<T> {
+  if (named !== undefined) return use(await existingFile(named));
+  const undo: UndoStep[] = [];
   try {
-    await stat(path);
-  } catch {
-    throw new BenchFailure(
-      `--file ${path}: no such file; give the path of a file or block device of some GiB`,
-    );
+    return await use(await makeRamBackedFile(undo, signal));
+  } finally {
+    await undoAll(undo);
   }
-  return { path, description: path, remove: async () => {} };
+}
+
+async function existingFile(path: string): Promise<BackingFile> {
+  const stats = await stat(path).catch(() => undefined);
+  if (stats === undefined || !(stats.isFile() || stats.isBlockDevice())) {
+    const what = stats === undefined ? 'no such file' : 'neither a file nor a block device';
+    throw new BenchFailure(`--file ${path}: ${what}; name a file or block device of some GiB`);
+  }
+  return { path, description: path };
 }
 
 /**
@@ -40,43 +53,34 @@ export async function existingFile(path: string): Promise<BackingFile> {
  *
  * Needs root and a free zram device; throws BenchFailure saying what is missing.
  */
-export async function ramBackedFile(signal: AbortSignal): Promise<BackingFile> {
+async function makeRamBackedFile(undo: UndoStep[], signal: AbortSignal): Promise<BackingFile> {
   if (process.getuid?.() !== 0) {
     throw new BenchFailure(
       'making a RAM-backed file needs root (zram, mkfs, mount); run as root, or name a file of your own with --file',
     );
   }
-  const undo: (() => Promise<void>)[] = [];
-  const remove = async (): Promise<void> => {
-    for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
-  };
-  try {
-    const zram = await takeZram();
-    undo.push(() => zram.release());
-    await writeFile(`/sys/block/${zram.name}/disksize`, `${DEVICE_MIB}M`);
-    // Lazy initialisation would write in the background while the servers are measured.
-    const eager = 'lazy_itable_init=0,lazy_journal_init=0';
-    await runCommand('mkfs.ext4', ['-q', '-b', '4096', '-E', eager, `/dev/${zram.name}`], { signal });
-    const folder = await mkdtemp(join(tmpdir(), 'aionbd-bench-ram-'));
-    undo.push(() => rm(folder, { recursive: true, force: true }));
-    const mountPoint = join(folder, 'ram');
-    await mkdir(mountPoint);
-    await runCommand('mount', ['-t', 'ext4', `/dev/${zram.name}`, mountPoint], { signal });
-    undo.push(() => unmount(mountPoint));
-    const path = join(mountPoint, 'disk.img');
-    const size = ['bs=1M', `count=${FILE_MIB}`];
-    await runCommand('dd', ['if=/dev/zero', `of=${path}`, 'oflag=direct', ...size], { signal });
-    return { path, description: `${FILE_MIB} MiB of zeroes on ext4 on ${zram.name} (memory)`, remove };
-  } catch (error) {
-    await remove();
-    throw error;
-  }
+  const zram = await takeZram();
+  undo.push({ what: `release ${zram.name}`, run: zram.release });
+  await writeFile(`/sys/block/${zram.name}/disksize`, `${DEVICE_MIB}M`);
+  // Lazy initialisation would write in the background while the servers are measured.
+  const eager = 'lazy_itable_init=0,lazy_journal_init=0';
+  await runCommand('mkfs.ext4', ['-q', '-b', '4096', '-E', eager, `/dev/${zram.name}`], { signal });
+
+  const mountPoint = await mkdtemp(join(tmpdir(), 'aionbd-bench-ram-'));
+  undo.push({ what: `remove ${mountPoint}`, run: () => rmdir(mountPoint) });
+  await runCommand('mount', ['-t', 'ext4', `/dev/${zram.name}`, mountPoint], { signal });
+  undo.push({ what: `unmount ${mountPoint}`, run: () => runCommand('umount', [mountPoint]) });
+
+  const path = join(mountPoint, 'disk.img');
+  const size = ['bs=1M', `count=${FILE_MIB}`];
+  await runCommand('dd', ['if=/dev/zero', `of=${path}`, 'oflag=direct', ...size], { signal });
+  return { path, description: `${FILE_MIB} MiB of zeroes on ext4 on ${zram.name} (memory)` };
 }
 
 interface Zram {
   /** `zram1`: the device is /dev/zram1. */
   readonly name: string;
-  release(): Promise<void>;
+  readonly release: () => Promise<void>;
 }
 
 const HOT_ADD = '/sys/class/zram-control/hot_add';
@@ -90,7 +94,7 @@ async function takeZram(): Promise<Zram> {
     () => undefined,
   );
   if (number !== undefined) {
-    return { name: `zram${number}`, release: () => retryBusy(() => writeFile(HOT_REMOVE, number)) };
+    return { name: `zram${number}`, release: () => writeFile(HOT_REMOVE, number) };
   }
   const zram0 = '/sys/block/zram0';
   const size = await readFile(`${zram0}/disksize`, 'utf8').catch(() => undefined);
@@ -100,21 +104,33 @@ async function takeZram(): Promise<Zram> {
   if (size.trim() !== '0') {
     throw new BenchFailure('zram0 is in use and the kernel makes no further ones; name a file with --file');
   }
-  return { name: 'zram0', release: () => retryBusy(() => writeFile(`${zram0}/reset`, '1')) };
+  return { name: 'zram0', release: () => writeFile(`${zram0}/reset`, '1') };
 }
 
-/** A server that was told to end may keep the file open for a moment. */
-function unmount(mountPoint: string): Promise<void> {
-  return retryBusy(() => runCommand('umount', [mountPoint]));
+interface UndoStep {
+  /** For the message when it fails: `unmount …`. */
+  readonly what: string;
+  readonly run: () => Promise<void>;
 }
 
-async function retryBusy(step: () => Promise<void>): Promise<void> {
-  for (let attempt = 1; attempt < 20; attempt++) {
-    try {
-      return await step();
-    } catch {
-      await sleep(100);
+const UNDO_ATTEMPTS = 20;
+const UNDO_PAUSE_MS = 100;
+
+/** Last set up, first undone. A step that fails is reported and does not keep the others from being tried. */
+async function undoAll(steps: UndoStep[]): Promise<void> {
+  for (let step = steps.pop(); step !== undefined; step = steps.pop()) {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await step.run();
+        break;
+      } catch (error) {
+        if (attempt === UNDO_ATTEMPTS) {
+          process.stderr.write(`bench: could not ${step.what}: ${error}\n`);
+          break;
+        }
+        // Something may hold it for a moment yet.
+        await sleep(UNDO_PAUSE_MS);
+      }
     }
   }
-  await step();
 }

@@ -20,7 +20,7 @@ export async function runProgram(main: (signal: AbortSignal) => Promise<void>): 
     await main(controller.signal);
   } catch (error) {
     if (controller.signal.aborted) {
-      process.stderr.write('bench: interrupted; everything that was set up has been removed\n');
+      process.stderr.write('bench: interrupted\n');
       process.exitCode = 130;
     } else if (error instanceof BenchFailure) {
       process.stderr.write(`bench: ${error.message}\n`);

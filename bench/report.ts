@@ -40,8 +40,8 @@ export function buildReport(
     node: process.version,
     backing,
     servers: [
-      { ...candidate, summary: ours },
-      { ...peer, summary: theirs },
+      { name: candidate.name, summary: ours, rounds: candidate.rounds },
+      { name: peer.name, summary: theirs, rounds: peer.rounds },
     ],
     ratios: byMetric((key) => ours[key].median / theirs[key].median),
   };
@@ -59,7 +59,7 @@ export function formatReport(report: Report): string {
   ]);
   return [
     `${report.case}: ${report.description}`,
-    `${rounds} rounds × ${report.secondsPerRound} s each, alternating; median (lowest–highest)`,
+    `rounds: ${rounds} × ${report.secondsPerRound} s for each, alternating; median (lowest–highest)`,
     `on ${report.backing}; ${processors} × ${model}, Linux ${kernel}, Node ${report.node}`,
     '',
     ...alignColumns([['', ...names, names.join(' ÷ ')], ...rows]),

@@ -1,17 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { accountFor, peakRssKib } from './accounting.js';
-import { freeAddress, nbdUri } from './address.js';
 import type { Case } from './cases.js';
 import { runCommand } from './command.js';
-import { runFio } from './fio.js';
+import { withLoadedServer } from './loaded-server.js';
 import type { Measurement } from './metrics.js';
-import { startServer } from './server-process.js';
 import type { ServerKind } from './servers.js';
-
-/** Long enough for a just-in-time compiler to have seen the hot path. */
-const WARM_UP_SECONDS = 1;
 
 export interface RoundOptions {
   readonly file: string;
@@ -19,7 +11,7 @@ export interface RoundOptions {
   readonly signal: AbortSignal;
 }
 
-/** Starts a server afresh, warms it up, measures it under load and stops it. */
+/** Measures a freshly started server under one case's load. */
 export async function measureRound(
   name: string,
   kind: ServerKind,
@@ -27,34 +19,21 @@ export async function measureRound(
   options: RoundOptions,
 ): Promise<Measurement> {
   const { file, seconds, signal } = options;
-  const folder = await mkdtemp(join(tmpdir(), 'aionbd-bench-'));
-  try {
-    await preparePageCache(file, kind.pageCache, signal);
-    const address = await freeAddress(theCase.transport, folder);
-    const command = kind.command(file, address);
-    const server = await startServer({ name, command, address, ready: kind.ready, signal });
-    try {
-      const load = { uri: nbdUri(address), folder, signal };
-      await runFio(theCase, { ...load, seconds: WARM_UP_SECONDS });
-      const { result: fio, usage } = await accountFor(server.pid, () =>
-        runFio(theCase, { ...load, seconds }),
-      );
-      return {
-        requests: fio.requests,
-        iops: fio.iops,
-        mibPerSecond: fio.bytesPerSecond / 1024 ** 2,
-        p50Microseconds: fio.p50Microseconds,
-        p99Microseconds: fio.p99Microseconds,
-        cpuMicrosecondsPerRequest: usage.cpuMicroseconds / fio.requests,
-        contextSwitchesPerRequest: usage.contextSwitches / fio.requests,
-        peakRssMib: peakRssKib(server.pid) / 1024,
-      };
-    } finally {
-      await server.stop();
-    }
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  await preparePageCache(file, kind.pageCache, signal);
+  const command = kind.command.bind(kind, file);
+  return withLoadedServer({ name, ready: kind.ready, command, theCase, signal }, async (server, load) => {
+    const { result: fio, usage } = await accountFor(server.pid, () => load(seconds));
+    return {
+      requests: fio.requests,
+      iops: fio.iops,
+      mibPerSecond: fio.bytesPerSecond / 1024 ** 2,
+      p50Microseconds: fio.p50Microseconds,
+      p99Microseconds: fio.p99Microseconds,
+      cpuMicrosecondsPerRequest: usage.cpuMicroseconds / fio.requests,
+      contextSwitchesPerRequest: usage.contextSwitches / fio.requests,
+      peakRssMib: peakRssKib(server.pid) / 1024,
+    };
+  });
 }
 
 /**

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { existingFile, ramBackedFile } from './backing-file.js';
+import { withBackingFile } from './backing-file.js';
 import { findProgram } from './command.js';
 import { runProgram } from './failure.js';
 import type { Measurement } from './metrics.js';
@@ -22,8 +22,7 @@ async function compare(options: Options, signal: AbortSignal): Promise<void> {
   const peer = { name: options.peer, kind: kindOf(options.peer), rounds: [] as Measurement[] };
   checkPrograms([candidate.kind, peer.kind]);
 
-  const backing = options.file === undefined ? await ramBackedFile(signal) : await existingFile(options.file);
-  try {
+  const report = await withBackingFile(options.file, signal, async (backing) => {
     for (let round = 1; round <= options.rounds; round++) {
       for (const server of [candidate, peer]) {
         const measured = await measureRound(server.name, server.kind, options.theCase, {
@@ -35,16 +34,8 @@ async function compare(options: Options, signal: AbortSignal): Promise<void> {
         progress(`round ${round}/${options.rounds}  ${server.name}: ${Math.round(measured.iops)} IOPS`);
       }
     }
-  } finally {
-    await backing.remove();
-  }
-
-  const report = buildReport(
-    options,
-    backing.description,
-    { name: candidate.name, rounds: candidate.rounds },
-    { name: peer.name, rounds: peer.rounds },
-  );
+    return buildReport(options, backing.description, candidate, peer);
+  });
   process.stdout.write(formatReport(report));
   if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
 }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Address } from './address.js';
 import { oneLine } from './command.js';
 import { BenchFailure } from './failure.js';
+import type { CommandLine } from './servers.js';
 
 const READY_DEADLINE_MS = 15_000;
 const STOP_DEADLINE_MS = 6_000;
@@ -18,7 +19,7 @@ export interface RunningServer {
 
 export interface StartOptions {
   readonly name: string;
-  readonly command: readonly [program: string, ...args: string[]];
+  readonly command: CommandLine;
   readonly address: Address;
   readonly ready: 'uri' | 'connect';
   readonly signal: AbortSignal;

@@ -4,6 +4,8 @@ import type { Address } from './address.js';
 import { findProgram } from './command.js';
 import { BenchFailure } from './failure.js';
 
+export type CommandLine = readonly [program: string, ...args: string[]];
+
 /** A server to measure: how to start it, and how it tells that it is ready. */
 export interface ServerKind {
   readonly description: string;
@@ -12,7 +14,7 @@ export interface ServerKind {
   /** Reads through the page cache: it is filled before a round, so that this server is seen at its best. */
   readonly pageCache: boolean;
   /** Throws BenchFailure if the program is not there. */
-  readonly command: (file: string, address: Address) => readonly [program: string, ...args: string[]];
+  readonly command: (file: string, address: Address) => CommandLine;
 }
 
 const AIONBD_MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
@@ -58,11 +60,7 @@ export const DEFAULT_CANDIDATE = 'aionbd';
 export const DEFAULT_PEER = 'qemu-nbd-io_uring';
 
 /** The command line of this project's server, with `nodeFlags` for the Node.js it runs in. */
-export function aionbdCommand(
-  file: string,
-  address: Address,
-  nodeFlags: readonly string[],
-): readonly [string, ...string[]] {
+export function aionbdCommand(file: string, address: Address, nodeFlags: readonly string[]): CommandLine {
   if (!existsSync(AIONBD_MAIN)) {
     throw new BenchFailure(`aionbd is not built (no ${AIONBD_MAIN}); run: npm run build`);
   }
@@ -70,11 +68,7 @@ export function aionbdCommand(
   return [process.execPath, ...nodeFlags, AIONBD_MAIN, 'serve', file, '-l', listen, '--metrics', 'off'];
 }
 
-function qemuCommand(
-  file: string,
-  address: Address,
-  aio: 'io_uring' | 'native' | 'threads',
-): readonly [string, ...string[]] {
+function qemuCommand(file: string, address: Address, aio: 'io_uring' | 'native' | 'threads'): CommandLine {
   const listen =
     address.kind === 'unix' ? ['-k', address.path] : ['-b', address.host, '-p', `${address.port}`];
   const fixed = ['-f', 'raw', '-t', `--shared=${QEMU_SHARED}`, '--cache=none', `--aio=${aio}`];
