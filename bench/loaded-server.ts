@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Address, freeAddress, nbdUri } from './address.js';
 import type { Case } from './cases.js';
+import { BenchFailure } from './failure.js';
 import { type FioResult, runFio } from './fio.js';
 import { type RunningServer, startServer } from './server-process.js';
 import type { CommandLine, ServerKind } from './servers.js';
@@ -37,6 +38,10 @@ export async function withLoadedServer<T>(
       const load: Load = (seconds) => runFio(theCase, { uri: nbdUri(address), seconds, folder, signal });
       await load(WARM_UP_SECONDS);
       return await use(server, load);
+    } catch (error) {
+      const death = server.death();
+      if (death === undefined || signal.aborted) throw error;
+      throw new BenchFailure(`${options.name} ended under load (${death})`);
     } finally {
       await server.stop();
     }

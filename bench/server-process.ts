@@ -13,6 +13,8 @@ const STDERR_KEPT_CHARS = 2_000;
 /** A server that is running and ready. */
 export interface RunningServer {
   readonly pid: number;
+  /** How it ended and its last words; undefined while it runs. */
+  death(): string | undefined;
   /** Ends it and waits until it is gone. Never throws. */
   stop(): Promise<void>;
 }
@@ -35,14 +37,18 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   const ended = new Promise<string>((resolve) => {
     child.on('error', (error) => resolve(error.message));
-    child.on('exit', (code, signal) => resolve(`exit ${code ?? signal}`));
+    child.on('exit', () => resolve(howItEnded(child)));
   });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-STDERR_KEPT_CHARS);
   });
   const printedUri = readLines(child, options.onLine);
-  const server: RunningServer = { pid: child.pid ?? 0, stop: () => stop(child, ended) };
+  const server: RunningServer = {
+    pid: child.pid ?? 0,
+    death: () => (isRunning(child) ? undefined : `${howItEnded(child)}: ${oneLine(stderr)}`),
+    stop: () => stop(child, ended),
+  };
 
   const waiting = new AbortController();
   const giveUp = AbortSignal.any([options.signal, waiting.signal]);
@@ -94,6 +100,14 @@ function accepts(address: Address): Promise<boolean> {
     });
     socket.on('error', () => resolve(false));
   });
+}
+
+function isRunning(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null;
+}
+
+function howItEnded(child: ChildProcess): string {
+  return `exit ${child.exitCode ?? child.signalCode}`;
 }
 
 async function stop(child: ChildProcess, ended: Promise<string>): Promise<void> {
