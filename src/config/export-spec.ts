@@ -8,7 +8,7 @@ export const LONGEST_STRING_BYTES = 4096;
 const KEYS = ['name', 'path', 'readonly', 'direct', 'description'] as const;
 type Key = (typeof KEYS)[number];
 
-const DIRECT_MODES: readonly DirectMode[] = ['auto', 'on', 'off'];
+export const DIRECT_MODES: readonly DirectMode[] = ['auto', 'on', 'off'];
 const EXAMPLE = 'name=disk,path=/srv/disk.img';
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;

@@ -1,8 +1,8 @@
 import { AionbdError } from '../errors.js';
 import { quote } from './quote.js';
 
-/** File offsets travel as doubles: exact up to here (8 PiB). */
-export const LARGEST_SIZE_BYTES = 2 ** 53;
+/** File offsets travel as doubles: exact up to here, one byte less than 8 PiB. */
+export const LARGEST_SIZE_BYTES = Number.MAX_SAFE_INTEGER;
 
 const UNITS = 'KMGTP';
 const SIZE = /^(?<whole>\d+)(?:\.(?<fraction>\d+))?(?:(?<unit>[KMGTP])(?:iB)?|B)?$/i;
@@ -34,7 +34,7 @@ export function parseSize(text: string): number {
   }
   const bytes = scaled / divisor;
   if (bytes > BigInt(LARGEST_SIZE_BYTES)) {
-    throw sizeError(text, 'the largest size is 8P');
+    throw sizeError(text, 'a size stays below 8P');
   }
   return Number(bytes);
 }

@@ -1,0 +1,232 @@
+import yargs from 'yargs';
+import { DIRECT_MODES } from '../config/export-spec.js';
+import { quote } from '../config/quote.js';
+import { DEFAULTS, LOG_FORMATS, LOG_LEVELS, type ServeFlags } from '../config/serve-config.js';
+import { AionbdError } from '../errors.js';
+
+/** What a command line asks for. */
+export type Command =
+  | { readonly kind: 'serve'; readonly flags: ServeFlags }
+  | { readonly kind: 'create'; readonly file: string; readonly size: string; readonly preallocate: boolean }
+  /** Help, version or completion, printed already. */
+  | { readonly kind: 'printed' };
+
+/**
+ * Reads a command line. Values stay text here, apart from switches: src/config gives them their meaning.
+ *
+ * @throws AionbdError AIONBD_E_USAGE
+ */
+export async function readCommandLine(argv: readonly string[], version: string): Promise<Command> {
+  refuseSwitchValues(argv);
+  let command: Command = { kind: 'printed' };
+  await yargs()
+    .scriptName('aionbd')
+    .usage(
+      'aionbd serves files and block devices over NBD, with direct, asynchronous I/O.\n\nUsage: aionbd COMMAND',
+    )
+    .locale('en')
+    .updateStrings(WORDING as object as Record<string, string>) // its type forgets plural forms
+    .wrap(Math.min(LONGEST_HELP_LINE, process.stdout.columns ?? USUAL_TERMINAL))
+    .parserConfiguration({
+      'boolean-negation': false,
+      'camel-case-expansion': false,
+      'dot-notation': false,
+      'greedy-arrays': false,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+      'short-option-groups': false,
+    })
+    .command(
+      'serve [file..]',
+      'serve files and block devices',
+      (command) =>
+        command.options(SERVE_OPTIONS).usage(SERVE_USAGE).positional('file', {
+          type: 'string',
+          array: true,
+          defaultDescription: 'none',
+          description: 'files and block devices to serve',
+        }),
+      (args) => {
+        command = {
+          kind: 'serve',
+          flags: {
+            files: [...(args.file ?? []), ...args._.slice(1).map(String)], // what follows a bare -- is in `_`
+            listen: args.listen,
+            exports: args.export,
+            readOnly: args['read-only'],
+            direct: single('direct', args.direct),
+            noLock: args['no-lock'],
+            bufferMemory: single('buffer-memory', args['buffer-memory']),
+            queueDepth: single('queue-depth', args['queue-depth']),
+            metrics: single('metrics', args.metrics),
+            logLevel: single('log-level', args['log-level']),
+            logFormat: single('log-format', args['log-format']),
+          },
+        };
+      },
+    )
+    .command(
+      'create <file>',
+      'create an image file',
+      (command) =>
+        command
+          .options(CREATE_OPTIONS)
+          .usage(CREATE_USAGE)
+          .positional('file', { type: 'string', demandOption: true, description: 'the file to create' }),
+      (args) => {
+        command = {
+          kind: 'create',
+          file: args.file,
+          size: single('size', args.size) ?? '',
+          preallocate: args.preallocate === true,
+        };
+      },
+    )
+    .completion('completion', 'print a script that completes these commands in bash or zsh')
+    .demandCommand(1, NO_COMMAND)
+    .strict()
+    .version(version)
+    .help()
+    .alias('help', 'h')
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw error instanceof AionbdError ? error : usageError(argv, message ?? String(error));
+    })
+    .parseAsync([...argv]);
+  return command;
+}
+
+const LONGEST_HELP_LINE = 100;
+const USUAL_TERMINAL = 80;
+
+const COMMANDS: readonly string[] = ['serve', 'create', 'completion'];
+const NO_COMMAND = `no command given: use ${COMMANDS.join(', ')}`;
+
+/** yargs' own words, where they do not say what the value was or what to do. */
+const WORDING = {
+  'Unknown argument: %s': { one: 'unknown flag or argument: %s', other: 'unknown flags or arguments: %s' },
+  'Unknown command: %s': { one: 'unknown command: %s', other: 'unknown commands: %s' },
+  'Missing required argument: %s': { one: 'a flag is missing: --%s', other: 'flags are missing: %s' },
+  'Not enough arguments following: %s': 'a value is missing after the flag %s',
+  'Not enough non-option arguments: got %s, need at least %s': {
+    one: 'a file name is missing (%s given, %s needed)',
+    other: 'a file name is missing (%s given, %s needed)',
+  },
+  'Invalid values:': ' ',
+  'Argument: %s, Given: %s, Choices: %s': '--%s %s is not known: use %s',
+} as const;
+
+const SERVE_USAGE = `aionbd serve [FILE...]
+
+Serves each FILE as an export named by its base name. The first is also the default export, the one with the empty \
+name. Prints the NBD URI of each address on stdout once it is ready, and logs to stderr. SIGTERM and SIGINT stop it \
+cleanly.`;
+
+const SERVE_OPTIONS = {
+  listen: {
+    alias: 'l',
+    type: 'string',
+    array: true,
+    requiresArg: true,
+    description: `host:port, [v6]:port or unix:PATH; repeatable (default: ${DEFAULTS.listen}, which is 127.0.0.1 and ::1)`,
+  },
+  export: {
+    alias: 'e',
+    type: 'string',
+    array: true,
+    requiresArg: true,
+    description:
+      'name=N,path=P[,readonly][,direct=auto|on|off][,description=T]; repeatable; a comma in a value is doubled',
+  },
+  'read-only': { type: 'boolean', description: 'refuse writes to all exports' },
+  direct: {
+    type: 'string',
+    requiresArg: true,
+    choices: DIRECT_MODES,
+    description: `direct I/O; auto: where the file can do it (default: ${DEFAULTS.direct})`,
+  },
+  'no-lock': { type: 'boolean', description: 'take no lock on the files' },
+  'buffer-memory': {
+    type: 'string',
+    requiresArg: true,
+    description: `memory for data in flight (default: ${DEFAULTS.bufferMemory})`,
+  },
+  'queue-depth': {
+    type: 'string',
+    requiresArg: true,
+    description: `requests in flight over all connections (default: ${DEFAULTS.queueDepth})`,
+  },
+  metrics: {
+    type: 'string',
+    requiresArg: true,
+    description: `address of the Prometheus page, or off (default: ${DEFAULTS.metrics})`,
+  },
+  'log-level': {
+    type: 'string',
+    requiresArg: true,
+    choices: LOG_LEVELS,
+    description: `what to log (default: ${DEFAULTS.logLevel})`,
+  },
+  'log-format': {
+    type: 'string',
+    requiresArg: true,
+    choices: LOG_FORMATS,
+    description: 'how to log (default: pretty on a terminal, json elsewhere)',
+  },
+} as const;
+
+const SWITCHES: readonly string[] = ['read-only', 'no-lock', 'preallocate', 'help', 'version'];
+
+const CREATE_USAGE = `aionbd create FILE --size SIZE
+
+Creates an image file of zeroes: sparse, or with all its blocks. It never overwrites.`;
+
+const CREATE_OPTIONS = {
+  size: {
+    type: 'string',
+    requiresArg: true,
+    demandOption: true,
+    description: 'bytes, or a number with K, M, G, T or P (units of 1024), such as 1.5G',
+  },
+  preallocate: {
+    type: 'boolean',
+    description: 'take all blocks now, so that the filesystem cannot fill up later',
+  },
+} as const;
+
+/** yargs takes any value of a switch but `true` for false: `--read-only=yes` would let clients write. */
+function refuseSwitchValues(argv: readonly string[]): void {
+  for (const word of argv) {
+    if (word === '--') {
+      return;
+    }
+    const name = /^--([^=]+)=/.exec(word)?.[1];
+    if (name !== undefined && SWITCHES.includes(name)) {
+      throw new AionbdError(
+        'AIONBD_E_USAGE',
+        `${quote(word)}: --${name} takes no value; write it alone or leave it out`,
+      );
+    }
+  }
+}
+
+/** yargs makes a list of a flag that is repeated. */
+function single(flag: string, value: string | readonly string[] | undefined): string | undefined {
+  if (value === undefined || typeof value === 'string') {
+    return value;
+  }
+  throw new AionbdError('AIONBD_E_USAGE', `--${flag} is given ${value.length} times: leave all but one out`);
+}
+
+function usageError(argv: readonly string[], message: string): AionbdError {
+  const said = message.replace(/\s+/g, ' ').trim();
+  const word = argv[0];
+  if (word !== undefined && !word.startsWith('-') && !COMMANDS.includes(word)) {
+    return new AionbdError(
+      'AIONBD_E_USAGE',
+      `unknown command ${quote(word)}: use ${COMMANDS.join(', ')}; to serve a file, aionbd serve FILE`,
+    );
+  }
+  const help = word === 'serve' || word === 'create' ? `aionbd ${word} --help` : 'aionbd --help';
+  return new AionbdError('AIONBD_E_USAGE', `${said}; see ${help}`);
+}

@@ -1,0 +1,102 @@
+import { serveConfig } from '../config/serve-config.js';
+import { parseSize } from '../config/size.js';
+import { AionbdError } from '../errors.js';
+import type { Logger, ServerOptions } from '../server/api.js';
+import { type Command, readCommandLine } from './command-line.js';
+import { EXIT_FAILURE, EXIT_OK, exitCodeOf } from './exit-code.js';
+import type { ServeContext } from './serve.js';
+import { readVersion } from './version.js';
+
+/** Parts that another program than the `aionbd` command may want to have its own way. */
+export interface RunOptions {
+  readonly createServer?: ServeContext['createServer'];
+  readonly ready?: ServeContext['ready'];
+}
+
+/**
+ * Runs one command line to its end.
+ *
+ * An expected failure is one line on stderr; for anything else the stack is shown, since only that helps to mend it.
+ *
+ * @returns the exit code: 0 after a clean end, 2 for bad usage, 1 for everything else
+ */
+export async function run(argv: readonly string[], options: RunOptions = {}): Promise<number> {
+  try {
+    const version = readVersion();
+    const command = await readCommandLine(argv, version);
+    switch (command.kind) {
+      case 'serve':
+        return await runServe(command, version, options);
+      case 'create':
+        return await runCreate(command);
+      case 'printed':
+        return EXIT_OK;
+    }
+  } catch (error) {
+    return report(error);
+  }
+}
+
+/** Once there is a log, an unexpected error goes there, in its format. */
+let log: Logger | undefined;
+
+/** Says on stderr why a command ends, and returns the exit code that goes with it. */
+export function report(error: unknown): number {
+  if (error instanceof AionbdError) {
+    process.stderr.write(`aionbd: ${error.message}\n`);
+    return exitCodeOf(error.code);
+  }
+  if (log !== undefined) {
+    log.error({ err: error }, 'unexpected error, please report it');
+    return EXIT_FAILURE;
+  }
+  const shown = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`aionbd: unexpected error, please report it: ${shown}\n`);
+  return EXIT_FAILURE;
+}
+
+async function runServe(
+  command: Extract<Command, { kind: 'serve' }>,
+  version: string,
+  options: RunOptions,
+): Promise<number> {
+  const config = serveConfig(command.flags);
+  // Loaded here, so that help and mistakes are answered without the addon.
+  const [{ createLogger }, { serve }] = await Promise.all([import('./log.js'), import('./serve.js')]);
+  const logger = await createLogger({
+    level: config.logLevel,
+    format: config.logFormat,
+    terminal: process.stderr.isTTY === true,
+  });
+  log = logger;
+  return await serve(config, {
+    createServer: options.createServer ?? createRealServer,
+    logger,
+    version,
+    signals: process,
+    print: (line) => process.stdout.write(`${line}\n`),
+    exit: (code) => process.exit(code),
+    ...(options.ready !== undefined && { ready: options.ready }),
+  });
+}
+
+async function createRealServer(options: ServerOptions) {
+  const library = '../index.js' as string; // a literal path once the library's entry is there
+  const { createServer } = (await import(library)) as Pick<ServeContext, 'createServer'>;
+  return await createServer(options);
+}
+
+async function runCreate(command: Extract<Command, { kind: 'create' }>): Promise<number> {
+  const sizeBytes = parseSize(command.size);
+  const { createImage } = await import('./create.js');
+  const abort = new AbortController();
+  const stop = () => abort.abort();
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  await createImage({
+    path: command.file,
+    sizeBytes,
+    preallocate: command.preallocate,
+    signal: abort.signal,
+  });
+  return EXIT_OK;
+}

@@ -1,0 +1,149 @@
+import type { EventEmitter } from 'node:events';
+import type { MetricsPlan, ServeConfig } from '../config/serve-config.js';
+import { AionbdError } from '../errors.js';
+import { MetricsPage } from '../metrics/page.js';
+import type { Logger, Server, ServerOptions } from '../server/api.js';
+import { EXIT_FAILURE, EXIT_OK } from './exit-code.js';
+import { listenAll } from './listen-all.js';
+import { metricsUrl, nbdUri } from './uri.js';
+
+/** What `aionbd serve` takes from outside, so that a test can stand in for each. */
+export interface ServeContext {
+  createServer(options: ServerOptions): Promise<Server>;
+  readonly logger: Logger;
+  readonly version: string;
+  /** Emits SIGTERM and SIGINT, as `process` does. */
+  readonly signals: EventEmitter;
+  /** One line for stdout. */
+  print(line: string): void;
+  /** Ends the process at once. */
+  exit(code: number): void;
+  /** Called once all addresses are printed. */
+  ready?(uris: readonly string[]): void;
+  /** Time for a clean stop; longer than the server's own deadline for its connections. Default 4800 ms. */
+  readonly stopDeadlineMs?: number;
+}
+
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+const STOP_DEADLINE_MS = 4800;
+
+/**
+ * Serves until SIGTERM or SIGINT, then stops cleanly. A second signal ends the process at once.
+ *
+ * @returns the exit code
+ * @throws AionbdError what creating and listening throws; nothing is left running then
+ */
+export async function serve(config: ServeConfig, context: ServeContext): Promise<number> {
+  const stop = watchSignals(context);
+  try {
+    const server = await context.createServer({ ...config.server, logger: context.logger });
+    let page: MetricsPage | undefined;
+    try {
+      const uris = await listenOnAll(config, server, context);
+      page = await openMetricsPage(config.metrics, server, context);
+      for (const uri of uris) {
+        context.print(uri);
+      }
+      context.ready?.(uris);
+      await page
+        ?.load()
+        .catch((error: unknown) => context.logger.warn({ err: error }, 'the metrics page will not work'));
+      context.logger.info({ signal: await stop.requested }, 'stopping');
+    } catch (error) {
+      await closeAll(server, page, context);
+      throw error;
+    }
+    return await closeAll(server, page, context);
+  } finally {
+    stop.unwatch();
+  }
+}
+
+async function listenOnAll(
+  config: ServeConfig,
+  server: Server,
+  context: ServeContext,
+): Promise<readonly string[]> {
+  const uris: string[] = [];
+  for (const plan of config.listen) {
+    const { shown, missing } = await listenAll(plan, (address) => server.listen(address));
+    if (missing !== undefined) {
+      context.logger.debug({ address: plan.text, reason: missing.message }, 'not listening on ::1');
+    }
+    uris.push(nbdUri(shown));
+  }
+  return uris;
+}
+
+async function openMetricsPage(
+  plan: MetricsPlan | undefined,
+  server: Server,
+  context: ServeContext,
+): Promise<MetricsPage | undefined> {
+  if (plan === undefined) {
+    return undefined;
+  }
+  const page = new MetricsPage({ source: server, version: context.version });
+  try {
+    const { shown } = await listenAll(plan.listen, (address) => page.listen(address));
+    context.logger.info({ url: metricsUrl(shown) }, 'metrics');
+    return page;
+  } catch (error) {
+    await page.close();
+    if (plan.required || !(error instanceof AionbdError)) {
+      throw error;
+    }
+    context.logger.warn({ reason: error.message }, 'no metrics page; name an address with --metrics, or off');
+    return undefined;
+  }
+}
+
+async function closeAll(
+  server: Server,
+  page: MetricsPage | undefined,
+  context: ServeContext,
+): Promise<number> {
+  const deadlineMs = context.stopDeadlineMs ?? STOP_DEADLINE_MS;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(resolve, deadlineMs, 'late');
+  });
+  try {
+    const outcome = await Promise.race([Promise.all([server.close(), page?.close()]), late]);
+    if (outcome === 'late') {
+      context.logger.error({ deadlineMs }, 'the server did not stop in time; requests in flight may be lost');
+      return EXIT_FAILURE;
+    }
+    return EXIT_OK;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function watchSignals(context: ServeContext): { readonly requested: Promise<string>; unwatch(): void } {
+  let request: (signal: string) => void = () => {};
+  const requested = new Promise<string>((resolve) => {
+    request = resolve;
+  });
+  let signalCount = 0;
+  const onSignal = (signal: string) => {
+    signalCount++;
+    if (signalCount === 1) {
+      request(signal);
+    } else {
+      context.logger.error({ signal }, 'ended by a second signal, without a clean stop');
+      context.exit(EXIT_FAILURE);
+    }
+  };
+  for (const signal of STOP_SIGNALS) {
+    context.signals.on(signal, onSignal);
+  }
+  return {
+    requested,
+    unwatch() {
+      for (const signal of STOP_SIGNALS) {
+        context.signals.off(signal, onSignal);
+      }
+    },
+  };
+}
