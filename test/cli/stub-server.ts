@@ -1,0 +1,50 @@
+import { EventEmitter } from 'node:events';
+import { AionbdError } from '../../src/errors.js';
+import { ExportCounters } from '../../src/metrics/counters.js';
+import type { ListenAddress, Server, ServerOptions } from '../../src/server/api.js';
+
+/** A server that only remembers what was asked of it. Port 0 becomes 40000, 40001, … */
+export class StubServer extends EventEmitter implements Server {
+  readonly options: ServerOptions;
+  readonly exports: Server['exports'];
+  readonly defaultExport: string;
+  readonly listened: ListenAddress[] = [];
+  closeCount = 0;
+  /** Addresses that cannot be had, as `host:port`. */
+  readonly taken: readonly string[];
+  /** What `close` waits for. */
+  closing: Promise<void> = Promise.resolve();
+
+  constructor(options: ServerOptions, taken: readonly string[] = []) {
+    super();
+    this.options = options;
+    this.taken = taken;
+    this.exports = options.exports.map(({ name, path }) => ({
+      name,
+      path,
+      description: '',
+      sizeBytes: 4096,
+      readOnly: false,
+      direct: true,
+      counters: new ExportCounters(),
+    }));
+    this.defaultExport = options.defaultExport ?? '';
+  }
+
+  async listen(address: ListenAddress): Promise<ListenAddress> {
+    this.listened.push(address);
+    if (address.kind === 'unix') {
+      return address;
+    }
+    const port = address.port === 0 ? 40_000 + this.listened.length - 1 : address.port;
+    if (this.taken.includes(`${address.host}:${port}`)) {
+      throw new AionbdError('AIONBD_E_LISTEN', `${address.host}:${port} is taken`);
+    }
+    return { ...address, port };
+  }
+
+  async close(): Promise<void> {
+    this.closeCount++;
+    await this.closing;
+  }
+}
