@@ -118,9 +118,10 @@ function command(options: ServeOptions, socketPath: string): [string, string[]] 
 
 /** The value of --export. */
 export function exportSpec(e: ExportSpec): string {
-  const fields = [`name=${e.name}`, `path=${e.path}`];
+  const value = (text: string) => text.replaceAll(',', ',,');
+  const fields = [`name=${value(e.name)}`, `path=${value(e.path)}`];
   if (e.readOnly) fields.push('readonly');
   if (e.direct !== undefined) fields.push(`direct=${e.direct}`);
-  if (e.description !== undefined) fields.push(`description=${e.description}`);
+  if (e.description !== undefined) fields.push(`description=${value(e.description)}`);
   return fields.join(',');
 }
