@@ -166,7 +166,7 @@ t.test('H9: lengths that do not add up are ERR_INVALID, and the next option is u
           [number, ERR_INVALID],
           [LIST, ERR_INVALID],
         ],
-        data.toString(),
+        Buffer.from(data).toString('hex'),
       );
     }
   }
