@@ -1,8 +1,8 @@
 import yargs from 'yargs';
-import { DIRECT_MODES } from '../config/export-spec.js';
 import { quote } from '../config/quote.js';
-import { DEFAULTS, LOG_FORMATS, LOG_LEVELS, type ServeFlags } from '../config/serve-config.js';
+import type { ServeFlags } from '../config/serve-config.js';
 import { AionbdError } from '../errors.js';
+import { CREATE_OPTIONS, PARSER_CONFIGURATION, SERVE_OPTIONS, SWITCHES } from './options.js';
 
 /** What a command line asks for. */
 export type Command =
@@ -27,15 +27,7 @@ export async function readCommandLine(argv: readonly string[], version: string):
     .locale('en')
     .updateStrings(WORDING as object as Record<string, string>) // its type forgets plural forms
     .wrap(Math.min(LONGEST_HELP_LINE, process.stdout.columns ?? USUAL_TERMINAL))
-    .parserConfiguration({
-      'boolean-negation': false,
-      'camel-case-expansion': false,
-      'dot-notation': false,
-      'greedy-arrays': false,
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-      'short-option-groups': false,
-    })
+    .parserConfiguration(PARSER_CONFIGURATION)
     .command(
       'serve [file..]',
       'serve files and block devices',
@@ -122,77 +114,9 @@ Serves each FILE as an export named by its base name. The first is also the defa
 name. Prints the NBD URI of each address on stdout once it is ready, and logs to stderr. SIGTERM and SIGINT stop it \
 cleanly.`;
 
-const SERVE_OPTIONS = {
-  listen: {
-    alias: 'l',
-    type: 'string',
-    array: true,
-    requiresArg: true,
-    description: `host:port, [v6]:port or unix:PATH; repeatable (default: ${DEFAULTS.listen}, which is 127.0.0.1 and ::1)`,
-  },
-  export: {
-    alias: 'e',
-    type: 'string',
-    array: true,
-    requiresArg: true,
-    description:
-      'name=N,path=P[,readonly][,direct=auto|on|off][,description=T]; repeatable; a comma in a value is doubled',
-  },
-  'read-only': { type: 'boolean', description: 'refuse writes to all exports' },
-  direct: {
-    type: 'string',
-    requiresArg: true,
-    choices: DIRECT_MODES,
-    description: `direct I/O; auto: where the file can do it (default: ${DEFAULTS.direct})`,
-  },
-  'no-lock': { type: 'boolean', description: 'take no lock on the files' },
-  'buffer-memory': {
-    type: 'string',
-    requiresArg: true,
-    description: `memory for data in flight (default: ${DEFAULTS.bufferMemory})`,
-  },
-  'queue-depth': {
-    type: 'string',
-    requiresArg: true,
-    description: `requests in flight over all connections (default: ${DEFAULTS.queueDepth})`,
-  },
-  metrics: {
-    type: 'string',
-    requiresArg: true,
-    description: `address of the Prometheus page, or off (default: ${DEFAULTS.metrics})`,
-  },
-  'log-level': {
-    type: 'string',
-    requiresArg: true,
-    choices: LOG_LEVELS,
-    description: `what to log (default: ${DEFAULTS.logLevel})`,
-  },
-  'log-format': {
-    type: 'string',
-    requiresArg: true,
-    choices: LOG_FORMATS,
-    description: 'how to log (default: pretty on a terminal, json elsewhere)',
-  },
-} as const;
-
-const SWITCHES: readonly string[] = ['read-only', 'no-lock', 'preallocate', 'help', 'version'];
-
 const CREATE_USAGE = `aionbd create FILE --size SIZE
 
 Creates an image file of zeroes: sparse, or with all its blocks. It never overwrites.`;
-
-const CREATE_OPTIONS = {
-  size: {
-    type: 'string',
-    requiresArg: true,
-    demandOption: true,
-    description: 'bytes, or a number with K, M, G, T or P (units of 1024), such as 1.5G',
-  },
-  preallocate: {
-    type: 'boolean',
-    description: 'take all blocks now, so that the filesystem cannot fill up later',
-  },
-} as const;
 
 /** yargs takes any value of a switch but `true` for false: `--read-only=yes` would let clients write. */
 function refuseSwitchValues(argv: readonly string[]): void {

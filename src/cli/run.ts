@@ -2,8 +2,9 @@ import { serveConfig } from '../config/serve-config.js';
 import { parseSize } from '../config/size.js';
 import { AionbdError } from '../errors.js';
 import type { Logger, ServerOptions } from '../server/api.js';
-import { type Command, readCommandLine } from './command-line.js';
+import type { Command } from './command-line.js';
 import { EXIT_FAILURE, EXIT_OK, exitCodeOf } from './exit-code.js';
+import { readServeQuickly } from './quick.js';
 import type { ServeContext } from './serve.js';
 import { readVersion } from './version.js';
 
@@ -23,7 +24,7 @@ export interface RunOptions {
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<number> {
   try {
     const version = readVersion();
-    const command = await readCommandLine(argv, version);
+    const command = await read(argv, version);
     switch (command.kind) {
       case 'serve':
         return await runServe(command, version, options);
@@ -53,6 +54,16 @@ export function report(error: unknown): number {
   const shown = error instanceof Error ? (error.stack ?? error.message) : String(error);
   process.stderr.write(`aionbd: unexpected error, please report it: ${shown}\n`);
   return EXIT_FAILURE;
+}
+
+/** yargs is slow to load, so it is only for what has no need to be quick. */
+async function read(argv: readonly string[], version: string): Promise<Command> {
+  const flags = readServeQuickly(argv);
+  if (flags !== undefined) {
+    return { kind: 'serve', flags };
+  }
+  const { readCommandLine } = await import('./command-line.js');
+  return await readCommandLine(argv, version);
 }
 
 async function runServe(

@@ -1,0 +1,82 @@
+import { DIRECT_MODES } from '../config/export-spec.js';
+import { DEFAULTS, LOG_FORMATS, LOG_LEVELS } from '../config/serve-config.js';
+
+/** How words become flags: each flag has one spelling, takes one word, and stays the text it is. */
+export const PARSER_CONFIGURATION = {
+  'boolean-negation': false,
+  'camel-case-expansion': false,
+  'dot-notation': false,
+  'greedy-arrays': false,
+  'parse-numbers': false,
+  'parse-positional-numbers': false,
+  'short-option-groups': false,
+} as const;
+
+/** Flags that take no value. */
+export const SWITCHES: readonly string[] = ['read-only', 'no-lock', 'preallocate', 'help', 'version'];
+
+export const SERVE_OPTIONS = {
+  listen: {
+    alias: 'l',
+    type: 'string',
+    array: true,
+    requiresArg: true,
+    description: `host:port, [v6]:port or unix:PATH; repeatable (default: ${DEFAULTS.listen}, which is 127.0.0.1 and ::1)`,
+  },
+  export: {
+    alias: 'e',
+    type: 'string',
+    array: true,
+    requiresArg: true,
+    description:
+      'name=N,path=P[,readonly][,direct=auto|on|off][,description=T]; repeatable; a comma in a value is doubled',
+  },
+  'read-only': { type: 'boolean', description: 'refuse writes to all exports' },
+  direct: {
+    type: 'string',
+    requiresArg: true,
+    choices: DIRECT_MODES,
+    description: `direct I/O; auto: where the file can do it (default: ${DEFAULTS.direct})`,
+  },
+  'no-lock': { type: 'boolean', description: 'take no lock on the files' },
+  'buffer-memory': {
+    type: 'string',
+    requiresArg: true,
+    description: `memory for data in flight (default: ${DEFAULTS.bufferMemory})`,
+  },
+  'queue-depth': {
+    type: 'string',
+    requiresArg: true,
+    description: `requests in flight over all connections (default: ${DEFAULTS.queueDepth})`,
+  },
+  metrics: {
+    type: 'string',
+    requiresArg: true,
+    description: `address of the Prometheus page, or off (default: ${DEFAULTS.metrics})`,
+  },
+  'log-level': {
+    type: 'string',
+    requiresArg: true,
+    choices: LOG_LEVELS,
+    description: `what to log (default: ${DEFAULTS.logLevel})`,
+  },
+  'log-format': {
+    type: 'string',
+    requiresArg: true,
+    choices: LOG_FORMATS,
+    description: 'how to log (default: pretty on a terminal, json elsewhere)',
+  },
+} as const;
+
+export const CREATE_OPTIONS = {
+  size: {
+    type: 'string',
+    requiresArg: true,
+    demandOption: true,
+    description: 'bytes, or a number with K, M, G, T or P (units of 1024), such as 1.5G',
+  },
+  preallocate: {
+    type: 'boolean',
+    description: 'take all blocks now, so that the filesystem cannot fill up later',
+  },
+} as const;
