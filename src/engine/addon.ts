@@ -1,0 +1,89 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { AionbdError } from '../errors.js';
+
+/** Sizes of a reactor; all of its memory is taken when it is made. */
+export interface NativeReactorOptions {
+  /** Everything that goes to a disk or a socket lies in this many bytes. */
+  readonly memoryBytes: number;
+  /** Direct I/Os that may be in the kernel at once; counts against fs.aio-max-nr. */
+  readonly queueDepth: number;
+  readonly submissionCapacity: number;
+  readonly completionCapacity: number;
+  /** Most threads for what blocks; they start when they are needed. */
+  readonly workerThreads: number;
+  /** Read completions from the kernel's mapped ring; false takes `io_getevents`. */
+  readonly reapInUserSpace: boolean;
+}
+
+/** The addon's side of the boundary, exactly as addon/binding.cc has it. Numbers below 0 are negative errnos. */
+export interface NativeReactor {
+  readonly memory: ArrayBuffer;
+  readonly submissions: ArrayBuffer;
+  readonly completions: ArrayBuffer;
+  /** Hands over submissions, fills the completion array with what is complete and returns how many. */
+  submit(count: number): number;
+  /** Hands over submissions and leaves the completion array alone. */
+  push(count: number): void;
+  /** Asks for one more turn. */
+  wake(): void;
+  /** Ends everything; waits for I/O in flight; calls back from the event loop. */
+  close(closed?: () => void): void;
+  addFile(fd: number, direct: boolean, blockDevice: boolean): number;
+  removeFile(file: number): number;
+  listenTcp(host: string, port: number, backlog: number): number;
+  listenUnix(path: string, backlog: number): number;
+  listenerPort(listener: number): number;
+  removeListener(listener: number): number;
+  peerName(connection: number): string;
+}
+
+/** What probeFile found out about an open descriptor. */
+export interface FileFacts {
+  readonly regular: boolean;
+  readonly blockDevice: boolean;
+  readonly sizeBytes: number;
+  /** For direct I/O, bytes; 0 when direct I/O does not work on this descriptor. */
+  readonly memoryAlignment: number;
+  readonly offsetAlignment: number;
+}
+
+export interface Addon {
+  readonly Reactor: new (options: NativeReactorOptions, onTurn: (count: number) => void) => NativeReactor;
+  /** Throws an Error with `errno` and `syscall`. */
+  probeFile(fd: number): FileFacts;
+  /** flock(2) without waiting: 0 or a negative errno. */
+  lockFile(fd: number, exclusive: boolean): number;
+  readonly submissionBytes: number;
+  readonly completionBytes: number;
+}
+
+let loaded: Addon | undefined;
+
+/**
+ * The native addon: the file that AIONBD_ADDON names, or else the local build.
+ * Throws AIONBD_E_ADDON with what to do about it.
+ */
+export function loadAddon(): Addon {
+  if (loaded) return loaded;
+  const built = fileURLToPath(new URL('../../build/Release/aionbd.node', import.meta.url));
+  const path = process.env.AIONBD_ADDON ?? built;
+  if (!existsSync(path)) {
+    throw new AionbdError('AIONBD_E_ADDON', `the native addon is missing at ${path}; build it with "npm ci"`);
+  }
+  try {
+    loaded = createRequire(import.meta.url)(path) as Addon;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const remedy = 'build it for this machine and this Node with "npm ci"';
+    throw new AionbdError(
+      'AIONBD_E_ADDON',
+      `the native addon at ${path} cannot be loaded (${why}); ${remedy}`,
+      {
+        cause,
+      },
+    );
+  }
+  return loaded;
+}

@@ -1,0 +1,223 @@
+import { closeSync, constants, openSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { AionbdError } from '../errors.js';
+import { type FileFacts, loadAddon } from './addon.js';
+import { FRAME_BYTES } from './slab.js';
+
+/** How a file is to be opened. */
+export interface BackingOptions {
+  readonly path: string;
+  readonly readOnly: boolean;
+  readonly direct: 'auto' | 'on' | 'off';
+  /** Take an advisory lock: exclusive when writable, shared when read-only. */
+  readonly lock: boolean;
+}
+
+/**
+ * An open regular file or block device: descriptors and geometry. One per file, however many exports and
+ * connections use it, since unaligned writes are kept apart by it.
+ */
+export interface Backing {
+  readonly path: string;
+  /** `device:inode` of a file, the device's number for a block device: the same for each way to name it. */
+  readonly identity: string;
+  readonly readOnly: boolean;
+  readonly blockDevice: boolean;
+  readonly sizeBytes: number;
+  /** Descriptor opened with O_DIRECT, or -1 when I/O is buffered. */
+  readonly directFd: number;
+  /** Descriptor without O_DIRECT: for buffered I/O, or for the end of a file that is no whole unit. -1 if neither. */
+  readonly bufferedFd: number;
+  /** Offsets and lengths of direct I/O are multiples of this, bytes; 1 when buffered. */
+  readonly unitBytes: number;
+  /** From here on the file is read and written through the page cache; `sizeBytes` or more when nowhere. */
+  readonly directEndBytes: number;
+  /** Why `direct: auto` ended in buffered I/O; undefined when it did not. */
+  readonly bufferedBecause: string | undefined;
+  close(): void;
+}
+
+/** Largest unit that read-modify-write is done for; a disk with larger ones is served buffered. */
+const LARGEST_UNIT_BYTES = 65536;
+const SMALLEST_UNIT_BYTES = 512;
+
+/** A key for a path's file: equal for two paths of one file. Throws AIONBD_E_FILE as {@link openBacking} does. */
+export function identify(path: string): string {
+  return identityOf(examine(path));
+}
+
+/** Throws AIONBD_E_FILE, AIONBD_E_DIRECT or AIONBD_E_LOCKED, each with the path and the remedy. */
+export function openBacking(options: BackingOptions): Backing {
+  const { path, readOnly } = options;
+  const identity = identityOf(examine(path));
+  const opened: number[] = [];
+  const closeAll = () => {
+    for (const fd of opened.splice(0)) closeSync(fd);
+  };
+  try {
+    const direct = options.direct === 'off' ? undefined : openDirect(options, opened);
+    let bufferedFd = -1;
+    let facts: FileFacts;
+    if (direct?.facts) {
+      facts = direct.facts;
+    } else {
+      closeAll();
+      bufferedFd = openFile(path, readOnly, exclusiveFlag(options), opened);
+      facts = loadAddon().probeFile(bufferedFd);
+    }
+    const directFd = direct?.facts ? direct.fd : -1;
+    if (options.lock) takeLock(directFd >= 0 ? directFd : bufferedFd, path, readOnly);
+
+    const unitBytes = directFd >= 0 ? Math.max(facts.offsetAlignment, SMALLEST_UNIT_BYTES) : 1;
+    let directEndBytes = directFd >= 0 ? facts.sizeBytes : 0;
+    if (directFd >= 0 && facts.sizeBytes % unitBytes !== 0) {
+      // A direct write of the last, incomplete unit would lengthen the file. Whole pages of it go through the page
+      // cache instead, and nothing else of the file does: a page that is both written directly and cached could be
+      // written back stale.
+      const pageUnit = Math.max(unitBytes, FRAME_BYTES);
+      directEndBytes = Math.floor(facts.sizeBytes / pageUnit) * pageUnit;
+      bufferedFd = openFile(path, readOnly, 0, opened);
+    }
+    return Object.freeze({
+      path,
+      identity,
+      readOnly,
+      blockDevice: facts.blockDevice,
+      sizeBytes: facts.sizeBytes,
+      directFd,
+      bufferedFd,
+      unitBytes,
+      directEndBytes,
+      bufferedBecause: direct?.refusal,
+      close: closeAll,
+    });
+  } catch (error) {
+    closeAll();
+    throw error;
+  }
+}
+
+function examine(path: string): Stats {
+  let stats: Stats;
+  try {
+    stats = statSync(path);
+  } catch (cause) {
+    throw fileError(path, cause);
+  }
+  if (stats.isFile() || stats.isBlockDevice()) return stats;
+  const kind = stats.isDirectory()
+    ? 'a directory'
+    : stats.isFIFO()
+      ? 'a FIFO'
+      : stats.isSocket()
+        ? 'a socket'
+        : stats.isCharacterDevice()
+          ? 'a character device'
+          : 'not a file';
+  throw new AionbdError('AIONBD_E_FILE', `${path} is ${kind}; name a regular file or a block device`);
+}
+
+function identityOf(stats: Stats): string {
+  return stats.isBlockDevice() ? `block:${stats.rdev}` : `${stats.dev}:${stats.ino}`;
+}
+
+function fileError(path: string, cause: unknown): unknown {
+  const code = (cause as NodeJS.ErrnoException).code;
+  const remedy = {
+    ENOENT: 'no such file; create one with "aionbd create FILE --size SIZE"',
+    EACCES: 'permission denied; run as a user who may open it, or serve it with --read-only',
+    EPERM: 'operation not permitted; the file may be immutable: serve it with --read-only',
+    EROFS: 'it is on a read-only filesystem; serve it with --read-only',
+    EBUSY:
+      'the device is in use (mounted, or part of an array or volume group); release it, or use --no-lock',
+    ENOTDIR: 'a part of the path is not a directory',
+    ELOOP: 'too many symbolic links',
+    ENXIO: 'the device does not exist',
+    ENOMEDIUM: 'there is no medium in the device',
+    ETXTBSY: 'it is being executed or used as swap; serve another file',
+  }[code ?? ''];
+  if (code === undefined) return cause;
+  return new AionbdError('AIONBD_E_FILE', `cannot open ${path}: ${remedy ?? code}`, { cause });
+}
+
+function openFile(path: string, readOnly: boolean, flags: number, opened: number[]): number {
+  try {
+    const fd = openSync(path, (readOnly ? constants.O_RDONLY : constants.O_RDWR) | flags);
+    opened.push(fd);
+    return fd;
+  } catch (cause) {
+    throw fileError(path, cause);
+  }
+}
+
+/**
+ * A block device that is mounted, or part of an array, must not change under its user: the kernel keeps O_EXCL openers
+ * apart from those. (On a regular file the flag would mean nothing without O_CREAT.)
+ */
+function exclusiveFlag({ path, readOnly, lock }: BackingOptions): number {
+  return lock && !readOnly && statSync(path).isBlockDevice() ? constants.O_EXCL : 0;
+}
+
+interface DirectAttempt {
+  readonly fd: number;
+  /** Present when direct I/O works. */
+  readonly facts?: FileFacts;
+  /** Present when it does not. */
+  readonly refusal?: string;
+}
+
+function openDirect(options: BackingOptions, opened: number[]): DirectAttempt {
+  const { path, readOnly } = options;
+  let fd: number;
+  try {
+    fd = openFile(path, readOnly, constants.O_DIRECT | exclusiveFlag(options), opened);
+  } catch (error) {
+    const code = ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code;
+    if (code !== 'EINVAL' && code !== 'EOPNOTSUPP') throw error;
+    return refuse(options, 'its filesystem does not do direct I/O');
+  }
+  const facts = loadAddon().probeFile(fd);
+  if (facts.offsetAlignment === 0) return refuse(options, 'its filesystem does not do direct I/O on it');
+  if (facts.offsetAlignment > LARGEST_UNIT_BYTES || facts.memoryAlignment > FRAME_BYTES) {
+    const wanted = `${facts.offsetAlignment} bytes in the file and ${facts.memoryAlignment} in memory`;
+    return refuse(options, `its direct I/O wants an alignment of ${wanted}`);
+  }
+  return { fd, facts };
+}
+
+function refuse(options: BackingOptions, refusal: string): DirectAttempt {
+  if (options.direct === 'on') {
+    const remedy = 'use direct=auto or direct=off, or move it to another filesystem';
+    throw new AionbdError(
+      'AIONBD_E_DIRECT',
+      `${options.path} cannot be served with direct=on: ${refusal}; ${remedy}`,
+    );
+  }
+  return { fd: -1, refusal };
+}
+
+function takeLock(fd: number, path: string, readOnly: boolean): void {
+  const result = loadAddon().lockFile(fd, !readOnly);
+  if (result === 0) return;
+  const holder = lockHolder(fd);
+  const who = holder === undefined ? 'another process' : `process ${holder}`;
+  const remedy = 'stop that one first, or use --no-lock if you know that both may use it';
+  throw new AionbdError('AIONBD_E_LOCKED', `${path} is locked by ${who}; ${remedy}`);
+}
+
+/** The process that holds a flock on the descriptor's file, as far as /proc/locks tells. */
+function lockHolder(fd: number): number | undefined {
+  try {
+    // `1: FLOCK  ADVISORY  WRITE 4711 fe:00:131 0 EOF`; the device in hexadecimal, the inode in decimal.
+    const stats = statSync(`/proc/self/fd/${fd}`);
+    const major = ((stats.dev >> 8) & 0xfff).toString(16).padStart(2, '0');
+    const minor = ((stats.dev & 0xff) | ((stats.dev >> 12) & 0xfff00)).toString(16).padStart(2, '0');
+    const wanted = `${major}:${minor}:${stats.ino}`;
+    for (const line of readFileSync('/proc/locks', 'utf8').split('\n')) {
+      const fields = line.split(/\s+/);
+      if (fields[1] === 'FLOCK' && fields[5] === wanted) return Number(fields[4]);
+    }
+  } catch {
+    // Without /proc the message simply does not name the holder.
+  }
+  return undefined;
+}

@@ -1,0 +1,367 @@
+import { IO_DURABLE, OP_ADVISE, OP_READ, OP_SYNC, OP_TRIM, OP_WRITE, OP_ZERO, type Ring } from './ring.js';
+import { NO_JOB, type Volume } from './volume.js';
+
+const STATE_FREE = 0;
+/** Taken; not started, or done and its block still in use. */
+const STATE_IDLE = 1;
+/** Behind an older job that touches the same units. */
+const STATE_WAITING = 2;
+const STATE_RUNNING = 3;
+/** Reading the outer units of an unaligned write. */
+const STATE_FILLING = 4;
+
+const EIO = 5;
+const ECANCELED = 125;
+
+/** Told when a job has ended: 0 or a positive errno. The job stays taken until it is released. */
+export interface JobSink {
+  jobDone(job: number, errno: number): void;
+}
+
+/**
+ * Every I/O on a volume is a job: one contiguous range of at most one block, in a slot of these typed arrays.
+ * This is where direct I/O meets requests that are not aligned to the disk's blocks: an unaligned write reads the
+ * outer units, merges, and writes whole units, alone on them.
+ *
+ * Jobs that change a volume keep their order where they overlap and one of them is *exclusive* (an unaligned write, or
+ * a write whose connection has died and must not undo what its successor writes). Everything else runs at once.
+ */
+export class JobEngine {
+  readonly #ring: Ring;
+  readonly #sink: JobSink;
+  readonly #free: Int32Array;
+  #freeCount: number;
+
+  readonly #volumes: (Volume | undefined)[];
+  readonly #op: Uint8Array;
+  readonly #state: Uint8Array;
+  readonly #flags: Uint8Array;
+  readonly #exclusive: Uint8Array;
+  readonly #fillsLeft: Uint8Array;
+  readonly #errno: Int32Array;
+  /** Neighbours among the mutators of a volume, or the next of its syncs. */
+  readonly #next: Int32Array;
+  readonly #previous: Int32Array;
+
+  /** What a job is for; the engine only keeps it. */
+  readonly owner: Int32Array;
+  /** Start of the job's block in memory; -1 for none. The engine never takes or gives blocks. */
+  readonly block: Float64Array;
+  /** Where the job's data starts in memory: the block, or {@link Volume.leadBytes} behind it. */
+  readonly data: Float64Array;
+  readonly offset: Float64Array;
+  readonly length: Float64Array;
+
+  constructor(ring: Ring, sink: JobSink, capacity: number) {
+    this.#ring = ring;
+    this.#sink = sink;
+    this.#free = new Int32Array(capacity);
+    for (let i = 0; i < capacity; i++) this.#free[i] = capacity - 1 - i;
+    this.#freeCount = capacity;
+    this.#volumes = new Array<Volume | undefined>(capacity).fill(undefined);
+    this.#op = new Uint8Array(capacity);
+    this.#state = new Uint8Array(capacity);
+    this.#flags = new Uint8Array(capacity);
+    this.#exclusive = new Uint8Array(capacity);
+    this.#fillsLeft = new Uint8Array(capacity);
+    this.#errno = new Int32Array(capacity);
+    this.#next = new Int32Array(capacity).fill(NO_JOB);
+    this.#previous = new Int32Array(capacity).fill(NO_JOB);
+    this.owner = new Int32Array(capacity);
+    this.block = new Float64Array(capacity);
+    this.data = new Float64Array(capacity);
+    this.offset = new Float64Array(capacity);
+    this.length = new Float64Array(capacity);
+  }
+
+  /** Jobs that can still be taken. */
+  get available(): number {
+    return this.#freeCount;
+  }
+
+  /** A job for `owner`; call only when one is available. */
+  take(volume: Volume, owner: number): number {
+    const job = this.#free[--this.#freeCount]!;
+    this.#state[job] = STATE_IDLE;
+    this.#volumes[job] = volume;
+    this.#exclusive[job] = 0;
+    this.owner[job] = owner;
+    this.block[job] = -1;
+    return job;
+  }
+
+  /** Only when the job is not running. */
+  release(job: number): void {
+    if (this.#state[job] !== STATE_IDLE) throw new Error(`job ${job} is released while it runs, or twice`);
+    this.#state[job] = STATE_FREE;
+    this.#volumes[job] = undefined;
+    this.#free[this.#freeCount++] = job;
+  }
+
+  /** Reads `length` bytes at `offset` so that they start at `data`. The block holds whole units around them. */
+  read(job: number): void {
+    const volume = this.#volumes[job]!;
+    const offset = this.offset[job]!;
+    const length = this.length[job]!;
+    this.#op[job] = OP_READ;
+    this.#state[job] = STATE_RUNNING;
+    if (!volume.isDirect(offset)) {
+      this.#ring.file(OP_READ, volume.bufferedFile, this.data[job]!, length, offset, 0, job);
+      return;
+    }
+    const start = volume.unitStart(offset);
+    const covering = volume.unitEnd(offset + length) - start;
+    this.#ring.file(OP_READ, volume.directFile, this.data[job]! - (offset - start), covering, start, 0, job);
+  }
+
+  /** Writes the `length` bytes at `data` to `offset`. With IO_DURABLE, done means on stable storage. */
+  write(job: number, flags: number): void {
+    this.#op[job] = OP_WRITE;
+    this.#flags[job] = flags;
+    const volume = this.#volumes[job]!;
+    const offset = this.offset[job]!;
+    this.#exclusive[job] = volume.isDirect(offset) && !volume.isAligned(offset, this.length[job]!) ? 1 : 0;
+    this.#startMutator(job, volume);
+  }
+
+  /** Gives the range's blocks back. Whole units only (see {@link Volume.isAligned}) when the volume is direct. */
+  trim(job: number, flags: number): void {
+    this.#op[job] = OP_TRIM;
+    this.#flags[job] = flags;
+    this.#startMutator(job, this.#volumes[job]!);
+  }
+
+  /** Zeroes the range; EOPNOTSUPP where the filesystem can't. Whole units only when the volume is direct. */
+  zero(job: number, flags: number): void {
+    this.#op[job] = OP_ZERO;
+    this.#flags[job] = flags;
+    this.#startMutator(job, this.#volumes[job]!);
+  }
+
+  /** Taken and not idle: started, waiting or at work. */
+  isRunning(job: number): boolean {
+    return this.#state[job]! >= STATE_WAITING;
+  }
+
+  /** Whether the job was started by {@link zero}. */
+  isZero(job: number): boolean {
+    return this.#op[job] === OP_ZERO;
+  }
+
+  /** Reads the range into the page cache, as far as the kernel likes. */
+  advise(job: number): void {
+    this.#op[job] = OP_ADVISE;
+    this.#state[job] = STATE_RUNNING;
+    const file = this.#volumes[job]!.anyFile;
+    this.#ring.file(OP_ADVISE, file, 0, this.length[job]!, this.offset[job]!, 0, job);
+  }
+
+  /** Done when everything that was complete at the call is on stable storage. Concurrent syncs share one. */
+  sync(job: number): void {
+    const volume = this.#volumes[job]!;
+    this.#op[job] = OP_SYNC;
+    this.#state[job] = STATE_RUNNING;
+    if (volume.runningSyncs === NO_JOB) {
+      this.#next[job] = NO_JOB;
+      volume.runningSyncs = job;
+      this.#startSync(volume, job);
+    } else {
+      // The running one may already have passed over what this one is to cover.
+      this.#next[job] = volume.laterSyncs;
+      volume.laterSyncs = job;
+    }
+  }
+
+  /**
+   * The job's client is gone. What has not started is given up (it ends with ECANCELED); what the kernel has runs on,
+   * and younger writes to the same place wait for it.
+   */
+  abandon(job: number): void {
+    const state = this.#state[job];
+    if (state === STATE_IDLE || state === STATE_FREE) return;
+    const volume = this.#volumes[job]!;
+    if (state === STATE_WAITING) {
+      volume.waitingMutators--;
+      this.#endMutator(job, volume, ECANCELED);
+      return;
+    }
+    if (!isMutator(this.#op[job]!)) return;
+    if (state === STATE_FILLING) this.#errno[job] = ECANCELED;
+    if (this.#exclusive[job] === 0) {
+      this.#exclusive[job] = 1;
+      volume.exclusiveMutators++;
+    }
+    this.#ring.cancel(job);
+  }
+
+  /** Takes the completions of file operations; the tag is the job. */
+  complete(op: number, job: number, result: number): void {
+    const volume = this.#volumes[job]!;
+    if (op === OP_READ) {
+      if (this.#state[job] === STATE_FILLING) this.#filled(job, volume, result);
+      else this.#readDone(job, volume, result);
+    } else if (op === OP_SYNC) {
+      this.#syncDone(volume, result);
+    } else if (op === OP_ADVISE) {
+      this.#end(job, result < 0 ? -result : 0);
+    } else {
+      this.#endMutator(job, volume, result < 0 ? -result : 0);
+    }
+  }
+
+  #readDone(job: number, volume: Volume, result: number): void {
+    if (result < 0) {
+      this.#end(job, -result);
+      return;
+    }
+    const offset = this.offset[job]!;
+    const lead = volume.isDirect(offset) ? offset - volume.unitStart(offset) : 0;
+    // Fewer bytes: the file was cut short behind our back. What it held is lost, and zeroes would hide that.
+    this.#end(job, result >= lead + this.length[job]! ? 0 : EIO);
+  }
+
+  #end(job: number, errno: number): void {
+    this.#state[job] = STATE_IDLE;
+    this.#sink.jobDone(job, errno);
+  }
+
+  // ---- Changes ----
+
+  #startMutator(job: number, volume: Volume): void {
+    const last = volume.lastMutator;
+    this.#previous[job] = last;
+    this.#next[job] = NO_JOB;
+    if (last === NO_JOB) volume.firstMutator = job;
+    else this.#next[last] = job;
+    volume.lastMutator = job;
+    volume.exclusiveMutators += this.#exclusive[job]!;
+    if (volume.exclusiveMutators > 0 && this.#mustWait(job, volume)) {
+      this.#state[job] = STATE_WAITING;
+      volume.waitingMutators++;
+    } else {
+      this.#runMutator(job, volume);
+    }
+  }
+
+  /** Whether an older job overlaps in units, and one of the two is exclusive. */
+  #mustWait(job: number, volume: Volume): boolean {
+    const start = volume.unitStart(this.offset[job]!);
+    const end = volume.unitEnd(this.offset[job]! + this.length[job]!);
+    const exclusive = this.#exclusive[job] === 1;
+    for (let other = this.#previous[job]!; other !== NO_JOB; other = this.#previous[other]!) {
+      if (!exclusive && this.#exclusive[other] === 0) continue;
+      const otherStart = volume.unitStart(this.offset[other]!);
+      const otherEnd = volume.unitEnd(this.offset[other]! + this.length[other]!);
+      if (otherStart < end && start < otherEnd) return true;
+    }
+    return false;
+  }
+
+  #runMutator(job: number, volume: Volume): void {
+    const op = this.#op[job]!;
+    const offset = this.offset[job]!;
+    const length = this.length[job]!;
+    this.#state[job] = STATE_RUNNING;
+    if (op !== OP_WRITE) {
+      this.#ring.file(op, volume.anyFile, 0, length, offset, this.#flags[job]!, job);
+    } else if (!volume.isDirect(offset)) {
+      this.#ring.file(OP_WRITE, volume.bufferedFile, this.data[job]!, length, offset, this.#flags[job]!, job);
+    } else if (volume.isAligned(offset, length)) {
+      this.#ring.file(OP_WRITE, volume.directFile, this.data[job]!, length, offset, this.#flags[job]!, job);
+    } else {
+      this.#fill(job, volume);
+    }
+  }
+
+  /**
+   * The block of an unaligned write: its whole units with the data in their middle, and behind them room for what
+   * the first and the last unit hold on disk.
+   */
+  #fill(job: number, volume: Volume): void {
+    const unit = volume.unitBytes;
+    const offset = this.offset[job]!;
+    const end = offset + this.length[job]!;
+    const start = volume.unitStart(offset);
+    const lastUnit = volume.unitStart(end);
+    const scratch = this.block[job]! + volume.unitEnd(end) - start;
+    this.#state[job] = STATE_FILLING;
+    this.#errno[job] = 0;
+    const needsFirst = offset !== start;
+    const needsLast = end !== lastUnit && !(needsFirst && lastUnit === start);
+    this.#fillsLeft[job] = (needsFirst ? 1 : 0) + (needsLast ? 1 : 0);
+    if (needsFirst) this.#ring.file(OP_READ, volume.directFile, scratch, unit, start, 0, job);
+    if (needsLast) {
+      this.#ring.file(OP_READ, volume.directFile, scratch + (needsFirst ? unit : 0), unit, lastUnit, 0, job);
+    }
+  }
+
+  #filled(job: number, volume: Volume, result: number): void {
+    if (result < 0) this.#errno[job] = -result;
+    else if (result < volume.unitBytes) this.#errno[job] = EIO;
+    if (--this.#fillsLeft[job]! > 0) return;
+    if (this.#errno[job] !== 0) {
+      this.#endMutator(job, volume, this.#errno[job]!);
+      return;
+    }
+    const unit = volume.unitBytes;
+    const offset = this.offset[job]!;
+    const end = offset + this.length[job]!;
+    const start = volume.unitStart(offset);
+    const lastUnit = volume.unitStart(end);
+    const block = this.block[job]!;
+    const coveringEnd = volume.unitEnd(end);
+    const scratch = block + coveringEnd - start;
+    const bytes = this.#ring.bytes;
+    if (offset !== start) bytes.copyWithin(block, scratch, scratch + offset - start);
+    if (end !== coveringEnd) {
+      const unitOnDisk = offset !== start && lastUnit !== start ? scratch + unit : scratch;
+      bytes.copyWithin(block + end - start, unitOnDisk + end - lastUnit, unitOnDisk + unit);
+    }
+    this.#state[job] = STATE_RUNNING;
+    const flags = this.#flags[job]! & IO_DURABLE;
+    this.#ring.file(OP_WRITE, volume.directFile, block, coveringEnd - start, start, flags, job);
+  }
+
+  #endMutator(job: number, volume: Volume, errno: number): void {
+    const previous = this.#previous[job]!;
+    const next = this.#next[job]!;
+    if (previous === NO_JOB) volume.firstMutator = next;
+    else this.#next[previous] = next;
+    if (next === NO_JOB) volume.lastMutator = previous;
+    else this.#previous[next] = previous;
+    volume.exclusiveMutators -= this.#exclusive[job]!;
+    if (volume.waitingMutators > 0) this.#wakeMutators(volume, next);
+    this.#end(job, errno);
+  }
+
+  /** Starts the younger jobs that nothing holds up any more. */
+  #wakeMutators(volume: Volume, from: number): void {
+    for (let job = from; job !== NO_JOB; job = this.#next[job]!) {
+      if (this.#state[job] !== STATE_WAITING || this.#mustWait(job, volume)) continue;
+      volume.waitingMutators--;
+      this.#runMutator(job, volume);
+    }
+  }
+
+  // ---- Syncs ----
+
+  #startSync(volume: Volume, tag: number): void {
+    this.#ring.file(OP_SYNC, volume.anyFile, 0, 0, 0, 0, tag);
+  }
+
+  #syncDone(volume: Volume, result: number): void {
+    let job = volume.runningSyncs;
+    volume.runningSyncs = volume.laterSyncs;
+    volume.laterSyncs = NO_JOB;
+    if (volume.runningSyncs !== NO_JOB) this.#startSync(volume, volume.runningSyncs);
+    while (job !== NO_JOB) {
+      const next = this.#next[job]!;
+      this.#end(job, result < 0 ? -result : 0);
+      job = next;
+    }
+  }
+}
+
+function isMutator(op: number): boolean {
+  return op === OP_WRITE || op === OP_TRIM || op === OP_ZERO;
+}

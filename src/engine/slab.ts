@@ -1,0 +1,152 @@
+/** Smallest block, and the alignment of every block. */
+export const FRAME_BYTES = 4096;
+/** Largest block. */
+export const LARGEST_BLOCK_BYTES = 256 * 1024;
+
+const FRAME_SHIFT = 12;
+const CHUNK_SHIFT = 18;
+const FRAMES_PER_CHUNK = LARGEST_BLOCK_BYTES / FRAME_BYTES;
+const CLASSES = CHUNK_SHIFT - FRAME_SHIFT + 1;
+const NONE = -1;
+
+/**
+ * Hands out blocks of 4 KiB to 256 KiB (powers of two) of a fixed piece of memory, as numbers. Memory is divided into
+ * chunks of 256 KiB; a chunk serves one size at a time and goes back when all of its blocks are free. The block that
+ * was freed last is handed out first, while it is still in the processor's cache. Nothing here allocates.
+ */
+export class Slab {
+  readonly totalBytes: number;
+  #freeBytes: number;
+  readonly #base: number;
+  /** Next free block of the same chunk, by frame. */
+  readonly #nextFree: Int32Array;
+  readonly #chunkClass: Int8Array;
+  readonly #chunkFreeHead: Int32Array;
+  readonly #chunkUsed: Int32Array;
+  /** Chunks of one class that have free blocks, or unused chunks: doubly linked. */
+  readonly #chunkNext: Int32Array;
+  readonly #chunkPrevious: Int32Array;
+  readonly #classHead = new Int32Array(CLASSES).fill(NONE);
+  #unusedHead = NONE;
+
+  /** `base` is a multiple of 4096 in bytes from the start of memory; `bytes` is rounded down to whole chunks. */
+  constructor(base: number, bytes: number) {
+    const chunks = Math.floor(bytes / LARGEST_BLOCK_BYTES);
+    this.#base = base;
+    this.totalBytes = chunks * LARGEST_BLOCK_BYTES;
+    this.#freeBytes = this.totalBytes;
+    this.#nextFree = new Int32Array(chunks * FRAMES_PER_CHUNK).fill(NONE);
+    this.#chunkClass = new Int8Array(chunks).fill(NONE);
+    this.#chunkFreeHead = new Int32Array(chunks).fill(NONE);
+    this.#chunkUsed = new Int32Array(chunks);
+    this.#chunkNext = new Int32Array(chunks).fill(NONE);
+    this.#chunkPrevious = new Int32Array(chunks).fill(NONE);
+    for (let chunk = chunks - 1; chunk >= 0; chunk--) {
+      this.#chunkNext[chunk] = this.#unusedHead;
+      this.#unusedHead = chunk;
+    }
+  }
+
+  /** Bytes not handed out; blocks count with their whole size. */
+  get freeBytes(): number {
+    return this.#freeBytes;
+  }
+
+  /** The size of the block that `bytes` would get. */
+  static blockBytes(bytes: number): number {
+    return FRAME_BYTES << classOf(bytes);
+  }
+
+  /** Offset of a block of at least `bytes` (1 to 256 KiB), or -1 when there is none. */
+  take(bytes: number): number {
+    const size = classOf(bytes);
+    let chunk = this.#classHead[size]!;
+    if (chunk === NONE) {
+      if (this.#unusedHead === NONE) this.#retireIdle();
+      chunk = this.#unusedHead;
+      if (chunk === NONE) return -1;
+      this.#unusedHead = this.#chunkNext[chunk]!;
+      this.#cut(chunk, size);
+    }
+    const frame = this.#chunkFreeHead[chunk]!;
+    const next = this.#nextFree[frame]!;
+    this.#chunkFreeHead[chunk] = next;
+    this.#chunkUsed[chunk]!++;
+    if (next === NONE) this.#unlink(chunk, size);
+    this.#freeBytes -= FRAME_BYTES << size;
+    return this.#base + frame * FRAME_BYTES;
+  }
+
+  /** Gives a block back; `block` is exactly what {@link take} returned. */
+  give(block: number): void {
+    const frame = (block - this.#base) / FRAME_BYTES;
+    const chunk = (frame / FRAMES_PER_CHUNK) | 0;
+    const size = this.#chunkClass[chunk]!;
+    if (size === NONE) throw new Error(`block ${block} is not handed out`);
+    const wasFull = this.#chunkFreeHead[chunk] === NONE;
+    this.#nextFree[frame] = this.#chunkFreeHead[chunk]!;
+    this.#chunkFreeHead[chunk] = frame;
+    this.#chunkUsed[chunk]!--;
+    this.#freeBytes += FRAME_BYTES << size;
+    if (wasFull) this.#link(chunk, size);
+    // The last chunk of a class is kept, or a single request at a time would cut and give it back each time.
+    if (
+      this.#chunkUsed[chunk] === 0 &&
+      !(this.#classHead[size] === chunk && this.#chunkNext[chunk] === NONE)
+    ) {
+      this.#unlink(chunk, size);
+      this.#retire(chunk);
+    }
+  }
+
+  /** Divides an unused chunk into blocks of one class. */
+  #cut(chunk: number, size: number): void {
+    const step = 1 << size;
+    const first = chunk * FRAMES_PER_CHUNK;
+    const last = first + FRAMES_PER_CHUNK - step;
+    for (let frame = first; frame < last; frame += step) this.#nextFree[frame] = frame + step;
+    this.#nextFree[last] = NONE;
+    this.#chunkFreeHead[chunk] = first;
+    this.#chunkClass[chunk] = size;
+    this.#chunkUsed[chunk] = 0;
+    this.#link(chunk, size);
+  }
+
+  #retire(chunk: number): void {
+    this.#chunkClass[chunk] = NONE;
+    this.#chunkFreeHead[chunk] = NONE;
+    this.#chunkNext[chunk] = this.#unusedHead;
+    this.#chunkPrevious[chunk] = NONE;
+    this.#unusedHead = chunk;
+  }
+
+  /** With no unused chunk left, the classes give up the empty ones that they kept. */
+  #retireIdle(): void {
+    for (let chunk = 0; chunk < this.#chunkUsed.length; chunk++) {
+      const size = this.#chunkClass[chunk]!;
+      if (size === NONE || this.#chunkUsed[chunk] !== 0) continue;
+      this.#unlink(chunk, size);
+      this.#retire(chunk);
+    }
+  }
+
+  #link(chunk: number, size: number): void {
+    const head = this.#classHead[size]!;
+    this.#chunkNext[chunk] = head;
+    this.#chunkPrevious[chunk] = NONE;
+    if (head !== NONE) this.#chunkPrevious[head] = chunk;
+    this.#classHead[size] = chunk;
+  }
+
+  #unlink(chunk: number, size: number): void {
+    const next = this.#chunkNext[chunk]!;
+    const previous = this.#chunkPrevious[chunk]!;
+    if (previous === NONE) this.#classHead[size] = next;
+    else this.#chunkNext[previous] = next;
+    if (next !== NONE) this.#chunkPrevious[next] = previous;
+  }
+}
+
+function classOf(bytes: number): number {
+  return bytes <= FRAME_BYTES ? 0 : 32 - FRAME_SHIFT - Math.clz32(bytes - 1);
+}

@@ -1,0 +1,96 @@
+import type { Backing } from './backing.js';
+import type { Ring } from './ring.js';
+import { LARGEST_BLOCK_BYTES } from './slab.js';
+
+/** No job; ends lists. */
+export const NO_JOB = -1;
+
+/**
+ * A backing as one reactor uses it: its registered files, and the jobs that change it, in the order in which they
+ * came. The lists are kept by {@link JobEngine}.
+ */
+export class Volume {
+  readonly backing: Backing;
+  readonly sizeBytes: number;
+  /** 1 when buffered. A power of two. */
+  readonly unitBytes: number;
+  readonly directEndBytes: number;
+  /** Files as numbered by the addon; -1 if there is none. */
+  readonly directFile: number;
+  readonly bufferedFile: number;
+  /** The file for what concerns the whole: sync, trim, zero. */
+  readonly anyFile: number;
+  readonly #ring: Ring;
+
+  /** Jobs that change the volume, running or waiting, oldest first. */
+  firstMutator = NO_JOB;
+  lastMutator = NO_JOB;
+  /** How many of them must not overlap with any other. */
+  exclusiveMutators = 0;
+  /** How many of them wait for an older one. */
+  waitingMutators = 0;
+  /** Syncs that the running fdatasync covers, and those that came too late for it. */
+  runningSyncs = NO_JOB;
+  laterSyncs = NO_JOB;
+  /** Learned: the filesystem can't zero ranges. */
+  zeroUnsupported = false;
+
+  constructor(ring: Ring, backing: Backing) {
+    this.#ring = ring;
+    this.backing = backing;
+    this.sizeBytes = backing.sizeBytes;
+    this.unitBytes = backing.unitBytes;
+    this.directEndBytes = backing.directEndBytes;
+    const { directFd, bufferedFd, blockDevice } = backing;
+    this.directFile = directFd >= 0 ? ring.native.addFile(directFd, true, blockDevice) : -1;
+    this.bufferedFile = bufferedFd >= 0 ? ring.native.addFile(bufferedFd, false, blockDevice) : -1;
+    this.anyFile = this.directFile >= 0 ? this.directFile : this.bufferedFile;
+  }
+
+  /** Unregisters the files; only when nothing is in flight. The descriptors stay open. */
+  close(): void {
+    if (this.directFile >= 0) this.#ring.native.removeFile(this.directFile);
+    if (this.bufferedFile >= 0) this.#ring.native.removeFile(this.bufferedFile);
+  }
+
+  /** Whether I/O at this offset goes around the page cache. */
+  isDirect(offset: number): boolean {
+    return offset < this.directEndBytes;
+  }
+
+  /** Start of the unit that holds `offset`. */
+  unitStart(offset: number): number {
+    return Math.floor(offset / this.unitBytes) * this.unitBytes;
+  }
+
+  /** End of the unit that holds the byte before `end`. */
+  unitEnd(end: number): number {
+    return Math.ceil(end / this.unitBytes) * this.unitBytes;
+  }
+
+  isAligned(offset: number, length: number): boolean {
+    return this.unitStart(offset) === offset && this.unitStart(length) === length;
+  }
+
+  /** Bytes in front of the data that a block needs because direct I/O starts at a unit. */
+  leadBytes(offset: number): number {
+    return this.isDirect(offset) ? offset - this.unitStart(offset) : 0;
+  }
+
+  /** How much of [offset, offset + length) one job can do: at most a block, and not both direct and buffered. */
+  pieceBytes(offset: number, length: number, isWrite: boolean): number {
+    if (!this.isDirect(offset)) return Math.min(length, LARGEST_BLOCK_BYTES);
+    const most = Math.min(length, this.directEndBytes - offset);
+    const start = this.unitStart(offset);
+    const aligned = this.isAligned(offset, most);
+    const budget = aligned || !isWrite ? LARGEST_BLOCK_BYTES : LARGEST_BLOCK_BYTES - 2 * this.unitBytes;
+    return this.unitEnd(offset + most) - start <= budget ? most : start + budget - offset;
+  }
+
+  /** The block that a piece needs: whole units, and for an unaligned write room to read the outer two. */
+  blockBytes(offset: number, length: number, isWrite: boolean): number {
+    if (!this.isDirect(offset) || this.isAligned(offset, length)) return length;
+    const covering = this.unitEnd(offset + length) - this.unitStart(offset);
+    return isWrite ? covering + Math.min(covering, 2 * this.unitBytes) : covering;
+  }
+}

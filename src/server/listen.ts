@@ -1,0 +1,100 @@
+import { lookup } from 'node:dns/promises';
+import { lstatSync, unlinkSync } from 'node:fs';
+import { createConnection, isIP } from 'node:net';
+import { getSystemErrorName } from 'node:util';
+import type { Ring } from '../engine/ring.js';
+import { AionbdError } from '../errors.js';
+import type { ListenAddress } from './api.js';
+
+const BACKLOG = 511;
+
+/** A listening socket in the reactor. */
+export interface Listening {
+  /** The reactor's number of it. */
+  readonly listener: number;
+  /** As bound: a real port instead of 0. */
+  readonly address: ListenAddress;
+}
+
+/** Throws AIONBD_E_LISTEN with the address and the remedy; its cause has the errno's name as `code`. */
+export async function listenOn(ring: Ring, address: ListenAddress): Promise<Listening> {
+  if (address.kind === 'unix') {
+    await removeStaleSocket(address.path);
+    const listener = ring.native.listenUnix(address.path, BACKLOG);
+    if (listener < 0) throw listenError(`unix:${address.path}`, -listener);
+    return { listener, address };
+  }
+  const host = isIP(address.host) ? address.host : await resolve(address);
+  const listener = ring.native.listenTcp(host, address.port, BACKLOG);
+  if (listener < 0) throw listenError(shown(address), -listener);
+  return { listener, address: { ...address, port: ring.native.listenerPort(listener) } };
+}
+
+/** Ends a listener; the socket file of a Unix address is removed. */
+export function stopListening(ring: Ring, listening: Listening): void {
+  ring.native.removeListener(listening.listener);
+  if (listening.address.kind === 'unix') {
+    try {
+      unlinkSync(listening.address.path);
+    } catch {
+      // Somebody else has removed it, which is what we wanted.
+    }
+  }
+}
+
+function shown(address: ListenAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+async function resolve(address: ListenAddress & { kind: 'tcp' }): Promise<string> {
+  try {
+    return (await lookup(address.host)).address;
+  } catch (cause) {
+    const message = `cannot listen on ${shown(address)}: the host name does not resolve; use an IP address`;
+    throw new AionbdError('AIONBD_E_LISTEN', message, { cause });
+  }
+}
+
+/** A server that was killed leaves its socket file behind; a file that nobody answers at may be replaced. */
+async function removeStaleSocket(path: string): Promise<void> {
+  try {
+    if (!lstatSync(path).isSocket()) {
+      throw new AionbdError(
+        'AIONBD_E_LISTEN',
+        `cannot listen on unix:${path}: there is a file of that name that is not a socket; remove it or choose another path`,
+        { cause: Object.assign(new Error('EADDRINUSE'), { code: 'EADDRINUSE' }) },
+      );
+    }
+  } catch (error) {
+    if (error instanceof AionbdError) throw error;
+    return; // not there, or not to be seen: bind will tell
+  }
+  const refused = await new Promise<boolean>((resolve) => {
+    const probe = createConnection(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(false);
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+  });
+  if (refused) unlinkSync(path);
+}
+
+function listenError(address: string, errno: number): AionbdError {
+  const code = getSystemErrorName(-errno);
+  const remedies: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'it is in use; stop the other server or choose another address with --listen',
+    EACCES: 'permission denied; choose a port above 1023, or a folder that you may write to',
+    EADDRNOTAVAIL: 'this machine does not have that address; choose one that "ip address" shows',
+    EAFNOSUPPORT: 'this machine does not do that kind of address; choose another',
+    ENAMETOOLONG: 'the path is longer than the 107 bytes that a socket address holds; choose a shorter one',
+    ENOENT: 'the folder does not exist; create it first',
+    ENOTDIR: 'a part of the path is not a folder',
+    EROFS: 'the filesystem is read-only; choose another path',
+  };
+  const cause = Object.assign(new Error(code), { code });
+  return new AionbdError('AIONBD_E_LISTEN', `cannot listen on ${address}: ${remedies[code] ?? code}`, {
+    cause,
+  });
+}

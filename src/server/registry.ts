@@ -1,0 +1,64 @@
+import { AionbdError } from '../errors.js';
+import type { Export } from '../export/export.js';
+import { offerOf } from '../export/offer.js';
+import type { ExportDirectory, ExportOffer } from '../negotiation/directory.js';
+import { MAXIMUM_STRING_BYTES } from '../protocol/constants.js';
+
+/** The exports by name, as negotiation sees them. */
+export class Registry implements ExportDirectory {
+  readonly #exports = new Map<string, Export>();
+  readonly #offers = new Map<string, ExportOffer>();
+  readonly defaultExport: string;
+  shuttingDown = false;
+
+  /** Throws AIONBD_E_EXPORT_NAME for a name that is too long, used twice, or the default and not there. */
+  constructor(exports: readonly Export[], defaultExport: string | undefined) {
+    for (const target of exports) {
+      checkText(target.name, 'name', target.name);
+      checkText(target.description, 'description', target.name);
+      if (this.#exports.has(target.name)) {
+        const remedy = 'give each export a name of its own with --export name=N,path=P';
+        throw new AionbdError('AIONBD_E_EXPORT_NAME', `two exports are named "${target.name}"; ${remedy}`);
+      }
+      this.#exports.set(target.name, target);
+      this.#offers.set(target.name, offerOf(target));
+    }
+    this.defaultExport = defaultExport ?? exports[0]?.name ?? '';
+    if (!this.#exports.has(this.defaultExport)) {
+      const known = [...this.#exports.keys()].map((name) => `"${name}"`).join(', ') || 'none';
+      throw new AionbdError(
+        'AIONBD_E_EXPORT_NAME',
+        `the default export "${this.defaultExport}" is not among the exports (${known})`,
+      );
+    }
+  }
+
+  list(): readonly ExportOffer[] {
+    return [...this.#offers.values()];
+  }
+
+  find(name: string): ExportOffer | undefined {
+    return this.#offers.get(name) ?? (name === '' ? this.#offers.get(this.defaultExport) : undefined);
+  }
+
+  /** The export behind an offer. */
+  exportOf(offer: ExportOffer): Export {
+    return this.#exports.get(offer.name)!;
+  }
+}
+
+function checkText(text: string, what: string, name: string): void {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MAXIMUM_STRING_BYTES) {
+    throw new AionbdError(
+      'AIONBD_E_EXPORT_NAME',
+      `the ${what} of export "${name.slice(0, 64)}…" has ${bytes} bytes; the protocol allows ${MAXIMUM_STRING_BYTES}`,
+    );
+  }
+  if (text.includes('\0')) {
+    throw new AionbdError(
+      'AIONBD_E_EXPORT_NAME',
+      `the ${what} of export "${name}" has a NUL character; remove it`,
+    );
+  }
+}

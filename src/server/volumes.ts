@@ -1,0 +1,92 @@
+import { fdatasync } from 'node:fs';
+import { type Backing, identify, openBacking } from '../engine/backing.js';
+import type { Ring } from '../engine/ring.js';
+import { Volume } from '../engine/volume.js';
+import { AionbdError } from '../errors.js';
+import type { DirectMode, ExportOptions, Logger } from './api.js';
+
+/** Opens each file once, however many exports name it, and writable if any of them is. */
+export class Volumes {
+  readonly #backings = new Map<string, Backing>();
+  readonly #volumes = new Map<string, Volume>();
+
+  /** Throws AIONBD_E_FILE, AIONBD_E_DIRECT or AIONBD_E_LOCKED; nothing stays open then. */
+  constructor(exports: readonly ExportOptions[], lock: boolean, logger: Logger) {
+    try {
+      for (const [identity, sharers] of groupByFile(exports)) {
+        const first = sharers[0]!;
+        const backing = openBacking({
+          path: first.path,
+          readOnly: sharers.every((sharer) => sharer.readOnly ?? false),
+          direct: agreedMode(sharers),
+          lock,
+        });
+        this.#backings.set(identity, backing);
+        if (backing.bufferedBecause !== undefined) {
+          const fields = { path: first.path, reason: backing.bufferedBecause };
+          logger.warn(fields, 'I/O goes through the page cache');
+        }
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Registers the files with the reactor. */
+  attach(ring: Ring): void {
+    for (const [identity, backing] of this.#backings) this.#volumes.set(identity, new Volume(ring, backing));
+  }
+
+  /** The volume of a path that was given to the constructor. */
+  of(path: string): Volume {
+    return this.#volumes.get(identify(path))!;
+  }
+
+  /** Brings everything that was written to stable storage; resolves to what failed. */
+  async sync(): Promise<readonly { readonly path: string; readonly error: Error }[]> {
+    const failures: { path: string; error: Error }[] = [];
+    const writable = [...this.#backings.values()].filter((backing) => !backing.readOnly);
+    const syncs = writable.map(
+      (backing) =>
+        new Promise<void>((resolve) => {
+          fdatasync(Math.max(backing.directFd, backing.bufferedFd), (error) => {
+            if (error) failures.push({ path: backing.path, error });
+            resolve();
+          });
+        }),
+    );
+    await Promise.all(syncs);
+    return failures;
+  }
+
+  /** Closes all descriptors, which also gives up the locks. */
+  close(): void {
+    for (const backing of this.#backings.values()) backing.close();
+    this.#backings.clear();
+  }
+}
+
+function groupByFile(exports: readonly ExportOptions[]): Map<string, ExportOptions[]> {
+  const groups = new Map<string, ExportOptions[]>();
+  for (const options of exports) {
+    const identity = identify(options.path);
+    const group = groups.get(identity);
+    if (group) group.push(options);
+    else groups.set(identity, [options]);
+  }
+  return groups;
+}
+
+/** `auto` gives way to what another export of the same file asks for; `on` and `off` contradict each other. */
+function agreedMode(sharers: readonly ExportOptions[]): DirectMode {
+  const asked = new Set(sharers.map((sharer) => sharer.direct ?? 'auto'));
+  if (asked.has('on') && asked.has('off')) {
+    const names = sharers.map((sharer) => `"${sharer.name}"`).join(' and ');
+    throw new AionbdError(
+      'AIONBD_E_DIRECT',
+      `exports ${names} are the same file, ${sharers[0]!.path}, with direct=on and direct=off; choose one for both`,
+    );
+  }
+  return asked.has('on') ? 'on' : asked.has('off') ? 'off' : 'auto';
+}

@@ -1,0 +1,107 @@
+import { type Client, NONE } from './client.js';
+
+/** Jobs are at work, or a payload is arriving. */
+export const REQUEST_RUNNING = 1;
+/** Can be answered, and waits for another reply of its connection to end. */
+export const REQUEST_READY = 2;
+/** Pieces of its reply have been sent, and more will follow. */
+export const REQUEST_STREAMING = 3;
+/** The last of its reply is on its way. */
+export const REQUEST_SENDING = 4;
+const REQUEST_FREE = 0;
+
+/** Requests in flight as a structure of arrays: taking one allocates nothing. */
+export class RequestTable {
+  readonly capacity: number;
+  readonly #free: Int32Array;
+  #freeCount: number;
+
+  readonly client: (Client | undefined)[];
+  readonly state: Uint8Array;
+  readonly command: Uint16Array;
+  readonly flags: Uint16Array;
+  readonly cookieHigh: Int32Array;
+  readonly cookieLow: Int32Array;
+  readonly offset: Float64Array;
+  readonly length: Float64Array;
+  /** Where the next piece starts, and where the last one ends, bytes in the export. */
+  readonly cursor: Float64Array;
+  readonly end: Float64Array;
+  /** The first error of any of its jobs, as it goes on the wire. */
+  readonly error: Int32Array;
+  /** Jobs running, jobs taken (running, or with data not yet sent), and sends not yet complete. */
+  readonly running: Int32Array;
+  readonly jobs: Int32Array;
+  readonly sends: Int32Array;
+  /** Pieces of a READ in their order, not yet sent. */
+  readonly firstPiece: Int32Array;
+  readonly lastPiece: Int32Array;
+  /** The piece that goes out with the end of the reply. */
+  readonly finalPiece: Int32Array;
+  /** The next in its connection's queue of replies. */
+  readonly nextReady: Int32Array;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.#free = new Int32Array(capacity);
+    for (let i = 0; i < capacity; i++) this.#free[i] = capacity - 1 - i;
+    this.#freeCount = capacity;
+    this.client = new Array<Client | undefined>(capacity).fill(undefined);
+    this.state = new Uint8Array(capacity);
+    this.command = new Uint16Array(capacity);
+    this.flags = new Uint16Array(capacity);
+    this.cookieHigh = new Int32Array(capacity);
+    this.cookieLow = new Int32Array(capacity);
+    this.offset = new Float64Array(capacity);
+    this.length = new Float64Array(capacity);
+    this.cursor = new Float64Array(capacity);
+    this.end = new Float64Array(capacity);
+    this.error = new Int32Array(capacity);
+    this.running = new Int32Array(capacity);
+    this.jobs = new Int32Array(capacity);
+    this.sends = new Int32Array(capacity);
+    this.firstPiece = new Int32Array(capacity);
+    this.lastPiece = new Int32Array(capacity);
+    this.finalPiece = new Int32Array(capacity);
+    this.nextReady = new Int32Array(capacity);
+  }
+
+  get available(): number {
+    return this.#freeCount;
+  }
+
+  /** A request of `client`; call only when one is available. */
+  take(client: Client, command: number, flags: number, offset: number, length: number): number {
+    const request = this.#free[--this.#freeCount]!;
+    this.client[request] = client;
+    this.state[request] = REQUEST_RUNNING;
+    this.command[request] = command;
+    this.flags[request] = flags;
+    this.offset[request] = offset;
+    this.length[request] = length;
+    this.cursor[request] = offset;
+    this.end[request] = offset + length;
+    this.error[request] = 0;
+    this.running[request] = 0;
+    this.jobs[request] = 0;
+    this.sends[request] = 0;
+    this.firstPiece[request] = NONE;
+    this.lastPiece[request] = NONE;
+    this.finalPiece[request] = NONE;
+    this.nextReady[request] = NONE;
+    client.inFlight++;
+    return request;
+  }
+
+  release(request: number): void {
+    if (this.state[request] === REQUEST_FREE) throw new Error(`request ${request} is released twice`);
+    this.client[request]!.inFlight--;
+    this.client[request] = undefined;
+    this.state[request] = REQUEST_FREE;
+    this.#free[this.#freeCount++] = request;
+  }
+
+  isTaken(request: number): boolean {
+    return this.state[request] !== REQUEST_FREE;
+  }
+}

@@ -1,0 +1,164 @@
+import { JobEngine } from '../engine/jobs.js';
+import { OP_ADVISE, OP_READ, OP_SYNC, OP_TRIM, OP_WRITE, OP_ZERO, type Ring } from '../engine/ring.js';
+import type { Slab } from '../engine/slab.js';
+import { type Client, NONE, STATUS_DEAD, STATUS_LEAVING, STATUS_OPEN } from './client.js';
+import { Commands } from './commands.js';
+import { Core, HEADER_SLOT_BYTES, TAG_KIND_SHIFT, TAG_NUMBER_MASK, TAG_PIECE, TAG_REPLY } from './core.js';
+import { ErrorLog } from './error-log.js';
+import { Intake } from './intake.js';
+import { Replies } from './replies.js';
+import { REQUEST_SENDING, RequestTable } from './requests.js';
+
+/** Jobs beyond one for each request: the further pieces of large requests. */
+const EXTRA_JOBS = 256;
+
+export interface TransmissionLog {
+  warn(fields: object, message: string): void;
+}
+
+/**
+ * The transmission phase of all connections of one reactor. The server feeds it completions and connections; it ends a
+ * connection by closing it in the reactor, and is told when that is done by {@link closed}.
+ */
+export class Transmission {
+  readonly #core: Core;
+  readonly #jobs: JobEngine;
+  readonly #requests: RequestTable;
+  readonly #replies: Replies;
+  readonly #intake: Intake;
+  readonly #jobCapacity: number;
+
+  /** Memory for the reply headers of that many requests, bytes. */
+  static headerBytes(requests: number): number {
+    return requests * HEADER_SLOT_BYTES;
+  }
+
+  /** `headers` is the offset in memory of {@link headerBytes} bytes that are nobody else's. */
+  constructor(ring: Ring, slab: Slab, requests: number, headers: number, log: TransmissionLog) {
+    this.#jobCapacity = requests * 2 + EXTRA_JOBS;
+    this.#requests = new RequestTable(requests);
+    this.#core = new Core(ring, slab, this.#requests, headers, this.#jobCapacity);
+    this.#core.drop = (client, reason) => this.drop(client, reason);
+    this.#replies = new Replies(this.#core);
+    const commands = new Commands(this.#core, this.#replies, new ErrorLog(log));
+    this.#jobs = new JobEngine(ring, commands, this.#jobCapacity);
+    this.#core.jobs = this.#jobs;
+    this.#intake = new Intake(this.#core, commands, this.#replies);
+  }
+
+  /** Begins with the bytes that the client's buffer already holds. */
+  open(client: Client): void {
+    client.target.counters.connections[0]!++;
+    client.target.counters.connections[1]!++;
+    this.#intake.advance(client);
+  }
+
+  /** A RECV of this client: bytes, 0 at the end of the stream, or a negative errno. */
+  received(client: Client, result: number): void {
+    if (result > 0 && client.status === STATUS_OPEN) {
+      this.#intake.received(client, result);
+      return;
+    }
+    client.receiving = false;
+    if (client.status === STATUS_DEAD || result > 0) return;
+    this.drop(
+      client,
+      result === 0 ? 'the client closed the connection' : `receiving failed (errno ${-result})`,
+    );
+  }
+
+  /** A file operation has ended. */
+  fileDone(op: number, tag: number, result: number): void {
+    this.#jobs.complete(op, tag, result);
+  }
+
+  /** A SEND of ours has ended; the kind of its tag is TAG_REPLY or TAG_PIECE. */
+  sent(tag: number, result: number): void {
+    const number = tag & TAG_NUMBER_MASK;
+    if (tag >>> TAG_KIND_SHIFT === TAG_REPLY) this.#replies.replySent(number, result);
+    else this.#replies.pieceSent(number, result);
+  }
+
+  /** Lets those who wait for memory or requests try again, in their order. */
+  batchEnd(): void {
+    if (!this.#core.gaveBack) return;
+    this.#core.gaveBack = false;
+    let client = this.#core.takeWaiting();
+    while (client) {
+      const next: Client | undefined = client.nextWaiting;
+      client.waiting = false;
+      client.nextWaiting = undefined;
+      if (client.status === STATUS_OPEN) this.#intake.advance(client);
+      client = next;
+    }
+  }
+
+  /** From now on every new request is answered ESHUTDOWN (X20). */
+  refuseNew(client: Client): void {
+    client.refusing = true;
+  }
+
+  /** Reads no more requests, and ends the connection once everything is answered. A payload that is arriving is read. */
+  leave(client: Client, reason: string): void {
+    if (client.status !== STATUS_OPEN || client.writeRequest !== NONE) return;
+    client.status = STATUS_LEAVING;
+    client.leavingBecause = reason;
+    if (client.inFlight === 0) this.drop(client, reason);
+  }
+
+  /** Ends a connection: what has not started of its requests never will, what has ends without a reply. */
+  drop(client: Client, reason: string): void {
+    if (client.status === STATUS_DEAD) return;
+    client.status = STATUS_DEAD;
+    client.reason = reason;
+    client.target.counters.connections[0]!--;
+    this.#core.ring.close(client.connection, client.connection);
+    if (client.writeJob !== NONE) this.#core.releaseJob(client, client.writeJob);
+    client.writeJob = NONE;
+    client.writeRequest = NONE;
+    // Ending waiting jobs ends requests, hence jobs first; a request whose jobs run goes when they are done.
+    for (let job = 0; job < this.#jobCapacity; job++) {
+      if (this.#jobs.isRunning(job) && this.#requests.client[this.#jobs.owner[job]!] === client) {
+        this.#jobs.abandon(job);
+      }
+    }
+    for (let request = 0; request < this.#requests.capacity; request++) {
+      if (this.#requests.isTaken(request) && this.#requests.client[request] === client)
+        this.#forget(client, request);
+    }
+  }
+
+  /** The reactor has closed the connection: its receive buffer is free. */
+  closed(client: Client): void {
+    this.#core.slab.give(client.buffer);
+    this.#core.gaveBack = true;
+  }
+
+  static isFileOperation(op: number): boolean {
+    return (
+      op === OP_READ ||
+      op === OP_WRITE ||
+      op === OP_SYNC ||
+      op === OP_TRIM ||
+      op === OP_ZERO ||
+      op === OP_ADVISE
+    );
+  }
+
+  static isOwnSend(tag: number): boolean {
+    return tag >>> TAG_KIND_SHIFT <= TAG_PIECE;
+  }
+
+  /** Gives back what a dead connection's request holds and nothing works on. */
+  #forget(client: Client, request: number): void {
+    const requests = this.#requests;
+    if (requests.state[request] !== REQUEST_SENDING) {
+      for (let job = requests.firstPiece[request]!; job !== NONE; ) {
+        const next = this.#core.nextPiece[job]!;
+        if (this.#core.pieceDone[job] === 1) this.#core.releaseJob(client, job);
+        job = next;
+      }
+    }
+    this.#replies.releaseIfDone(request);
+  }
+}
