@@ -1,0 +1,23 @@
+# Serves /data/disk.img on port 10809 as a user without rights. Mount a directory with disk.img at /data; user 65532 has
+# to be able to read and write the file.
+
+FROM node:20-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends python3 make g++ && rm -rf /var/lib/apt/lists/*
+WORKDIR /app
+# The headers that the image brings, instead of a download.
+ENV npm_config_nodedir=/usr/local
+COPY package.json package-lock.json binding.gyp tsconfig.json tsconfig.build.json ./
+COPY addon addon
+COPY src src
+RUN npm ci && npm prune --omit=dev --ignore-scripts
+
+FROM node:20-bookworm-slim
+WORKDIR /app
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules node_modules
+COPY --from=build /app/build/Release/aionbd.node build/Release/
+COPY --from=build /app/dist dist
+USER 65532:65532
+EXPOSE 10809
+ENTRYPOINT ["node", "/app/dist/cli/main.js"]
+CMD ["serve", "/data/disk.img", "--listen", "0.0.0.0:10809"]
