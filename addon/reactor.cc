@@ -313,6 +313,7 @@ void Reactor::harvest() {
 // The kernel would not take this block at all.
 void Reactor::refused(AioBlock* block, int error) {
   const IoRequest& request = block->request;
+  if (closing_) return aio_.release(block);
   if (error == -EOPNOTSUPP && block->nowait) return redo_without_nowait(block);
   if (error == -EAGAIN) return redo_by_worker(block);
   if (request.op == Op::kSync && (error == -EINVAL || error == -EOPNOTSUPP)) return redo_by_worker(block);
@@ -322,6 +323,8 @@ void Reactor::refused(AioBlock* block, int error) {
 
 void Reactor::finished(AioBlock* block, int64_t result) {
   const IoRequest& request = block->request;
+  // Whoever asked is gone, and a retry would be a new I/O.
+  if (closing_) return aio_.release(block);
   if (result == -EOPNOTSUPP && block->nowait) return redo_without_nowait(block);
   if (result == -EAGAIN) return redo_by_worker(block);
   if (request.op == Op::kSync && (result == -EINVAL || result == -EOPNOTSUPP)) return redo_by_worker(block);
