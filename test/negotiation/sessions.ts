@@ -98,6 +98,15 @@ export const SESSIONS: readonly Session[] = [
     ),
     ends: 'transmission',
   },
+  {
+    name: 'a long name and many information types',
+    input: join(
+      u32(3),
+      option(INFO, infoData('long '.repeat(60), ...Array.from({ length: 50 }, (_, index) => index))),
+      option(GO, infoData('zwei', 1)),
+    ),
+    ends: 'transmission',
+  },
   { name: 'unknown client flags', input: join(u32(4), option(LIST)), ends: 'close' },
   {
     name: 'an option that does not begin with IHAVEOPT',
