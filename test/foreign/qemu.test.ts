@@ -1,11 +1,11 @@
 // qemu's tools write patterns, zeroes and whole images through an export; what they read back, and what lies in the
 // backing afterwards, equals a model.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { BACKING_CASES, type BackingCase, makeBacking } from '../support/backing.js';
-import { KiB, MiB, pattern, scratch, sha256, sparseFile } from '../support/files.js';
+import { KiB, MiB, pattern, patternFile, scratch, sha256, sparseFile } from '../support/files.js';
 import { describe, run } from '../support/programs.js';
 import { serve } from '../support/server.js';
 
@@ -115,7 +115,8 @@ async function qemuOn(t: Test, { kind, direct }: BackingCase): Promise<void> {
     `read -P 11 ${15 * MiB + 4096} 1044480`,
     'read -P 0 24M 8M',
   ]);
-  t.ok(backing.allocatedBytes() <= full - 8 * MiB, 'a discard of 8 MiB frees 8 MiB below', {
+  // The file below may need a block or two more to note where its data lies now.
+  t.ok(backing.allocatedBytes() <= full - 8 * MiB + 64 * KiB, 'a discard of 8 MiB frees 8 MiB below', {
     before: full,
     after: backing.allocatedBytes(),
   });
@@ -140,24 +141,19 @@ async function qemuOn(t: Test, { kind, direct }: BackingCase): Promise<void> {
   t.equal(await sha256(backing.path), await sha256(image), 'the backing itself holds the model');
 }
 
-t.test('qemu-img copies a disk whose size is no multiple of anything', async (t) => {
+// qemu counts in sectors, and 7.2 waits for ever on a simple reply that ends inside one: so a whole number of sectors,
+// but not of pages. libnbd.test.ts goes to the last byte.
+t.test('qemu-img copies into and out of an export that ends inside a 4 KiB block', async (t) => {
   const directory = scratch(t);
-  const size = 3_000_003;
+  const size = 3_000_320;
   const path = sparseFile(join(directory, 'disk'), size);
-  const source = join(directory, 'source');
-  writeFileSync(source, pattern(size, 3));
+  const source = patternFile(join(directory, 'source'), size, 3);
+  const back = join(directory, 'back');
   const server = await serve(t, { exports: [{ name: 'disk', path }] });
-  const result = await run('qemu-img', [
-    'convert',
-    '-n',
-    '-f',
-    'raw',
-    '-O',
-    'raw',
-    source,
-    server.uri('disk'),
-  ]);
-  t.equal(result.code, 0, 'qemu-img convert copies it in', { output: describe(result) });
+  const into = await run('qemu-img', ['convert', '-n', '-f', 'raw', '-O', 'raw', source, server.uri('disk')]);
+  t.equal(into.code, 0, 'qemu-img convert copies it in', { output: describe(into) });
+  const out = await run('qemu-img', ['convert', '-f', 'raw', '-O', 'raw', server.uri('disk'), back]);
+  t.equal(out.code, 0, 'qemu-img convert copies it out', { output: describe(out) });
+  t.equal(await sha256(back), await sha256(source), 'to its last byte');
   await server.stop(t);
-  t.ok(readFileSync(path).equals(readFileSync(source)), 'to its last byte');
 });
