@@ -3,15 +3,15 @@
 
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+/** In the working directory, which npm makes the package's. */
 const image = 'demo.img';
 
-process.chdir(root);
-if (!existsSync('dist/cli/main.js') || !existsSync('build/Release/aionbd.node')) {
-  const { status } = spawnSync('npm', ['run', 'build'], { stdio: ['inherit', 2, 'inherit'] });
+if (!existsSync(join(root, 'dist/cli/main.js')) || !existsSync(join(root, 'build/Release/aionbd.node'))) {
+  const { status } = spawnSync('npm', ['run', 'build'], { cwd: root, stdio: ['inherit', 2, 'inherit'] });
   if (status !== 0) {
     process.exit(status ?? 1);
   }
@@ -37,7 +37,7 @@ function hint([uri]) {
   const place =
     protocol === 'nbd:' ? `${host} ${port}` : `-unix ${decodeURIComponent(uri.split('socket=')[1])}`;
   process.stderr.write(`
-Serving ${join(root, image)}. In another terminal:
+Serving ${resolve(image)}. In another terminal:
 
   nbdinfo ${shell(uri)}
   qemu-io -f raw -c 'write -P 7 1M 64k' -c 'read -P 7 1M 64k' ${shell(uri)}

@@ -44,7 +44,7 @@ let log: Logger | undefined;
 /** Says on stderr why a command ends, and returns the exit code that goes with it. */
 export function report(error: unknown): number {
   if (error instanceof AionbdError) {
-    process.stderr.write(`aionbd: ${error.message}\n`);
+    process.stderr.write(`aionbd: ${error.message.replace(/\s*[\r\n]+\s*/g, ' ')}\n`);
     return exitCodeOf(error.code);
   }
   if (log !== undefined) {
@@ -92,8 +92,7 @@ async function runServe(
 }
 
 async function createRealServer(options: ServerOptions) {
-  const library = '../index.js' as string; // a literal path once the library's entry is there
-  const { createServer } = (await import(library)) as Pick<ServeContext, 'createServer'>;
+  const { createServer } = await import('../index.js');
   return await createServer(options);
 }
 

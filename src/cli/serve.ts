@@ -22,13 +22,18 @@ export interface ServeContext {
   ready?(uris: readonly string[]): void;
   /** Time for a clean stop; longer than the server's own deadline for its connections. Default 4800 ms. */
   readonly stopDeadlineMs?: number;
+  /** Time after a signal in which others count as the same one. Default 500 ms. */
+  readonly sameWishMs?: number;
 }
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 const STOP_DEADLINE_MS = 4800;
+/** Signals this close together are one wish: `timeout`, npm and others pass on what the whole process group got anyway. */
+const SAME_WISH_MS = 500;
 
 /**
- * Serves until SIGTERM or SIGINT, then stops cleanly. A second signal ends the process at once.
+ * Serves until SIGTERM or SIGINT, then stops cleanly. A second signal, half a second later or more, ends the process at
+ * once.
  *
  * @returns the exit code
  * @throws AionbdError what creating and listening throws; nothing is left running then
@@ -41,6 +46,9 @@ export async function serve(config: ServeConfig, context: ServeContext): Promise
     try {
       const uris = await listenOnAll(config, server, context);
       page = await openMetricsPage(config.metrics, server, context);
+      for (const { name, path, sizeBytes, readOnly, direct } of server.exports) {
+        context.logger.info({ export: name, path, sizeBytes, readOnly, direct }, 'serving');
+      }
       for (const uri of uris) {
         context.print(uri);
       }
@@ -125,12 +133,13 @@ function watchSignals(context: ServeContext): { readonly requested: Promise<stri
   const requested = new Promise<string>((resolve) => {
     request = resolve;
   });
-  let signalCount = 0;
+  const sameWishMs = context.sameWishMs ?? SAME_WISH_MS;
+  let firstAtMs: number | undefined;
   const onSignal = (signal: string) => {
-    signalCount++;
-    if (signalCount === 1) {
+    if (firstAtMs === undefined) {
+      firstAtMs = performance.now();
       request(signal);
-    } else {
+    } else if (performance.now() - firstAtMs >= sameWishMs) {
       context.logger.error({ signal }, 'ended by a second signal, without a clean stop');
       context.exit(EXIT_FAILURE);
     }

@@ -23,6 +23,7 @@ export const DEFAULTS = Object.freeze({
 });
 
 const SMALLEST_BUFFER_MEMORY_BYTES = 8 * 1024 * 1024;
+const LARGEST_BUFFER_MEMORY_BYTES = 1024 ** 4;
 const SMALLEST_QUEUE_DEPTH = 16;
 const LARGEST_QUEUE_DEPTH = 32768;
 
@@ -165,8 +166,11 @@ function metricsPlan(metrics: string | undefined): MetricsPlan | undefined {
 
 function parseBufferMemory(text: string): number {
   const bytes = parseSize(text);
-  if (bytes < SMALLEST_BUFFER_MEMORY_BYTES) {
-    throw new AionbdError('AIONBD_E_USAGE', `--buffer-memory ${quote(text)} is too little: give at least 8M`);
+  if (bytes < SMALLEST_BUFFER_MEMORY_BYTES || bytes > LARGEST_BUFFER_MEMORY_BYTES) {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      `--buffer-memory ${quote(text)} is not usable: give a size from 8M to 1T`,
+    );
   }
   return bytes;
 }

@@ -10,15 +10,15 @@ export class StubServer extends EventEmitter implements Server {
   readonly defaultExport: string;
   readonly listened: ListenAddress[] = [];
   closeCount = 0;
-  /** Addresses that cannot be had, as `host:port`. */
-  readonly taken: readonly string[];
+  /** Addresses that cannot be had, as `host:port`, with the system's word for why. */
+  readonly refused: Readonly<Record<string, string>>;
   /** What `close` waits for. */
   closing: Promise<void> = Promise.resolve();
 
-  constructor(options: ServerOptions, taken: readonly string[] = []) {
+  constructor(options: ServerOptions, refused: Readonly<Record<string, string>> = {}) {
     super();
     this.options = options;
-    this.taken = taken;
+    this.refused = refused;
     this.exports = options.exports.map(({ name, path }) => ({
       name,
       path,
@@ -37,8 +37,10 @@ export class StubServer extends EventEmitter implements Server {
       return address;
     }
     const port = address.port === 0 ? 40_000 + this.listened.length - 1 : address.port;
-    if (this.taken.includes(`${address.host}:${port}`)) {
-      throw new AionbdError('AIONBD_E_LISTEN', `${address.host}:${port} is taken`);
+    const code = this.refused[`${address.host}:${port}`];
+    if (code !== undefined) {
+      const cause = Object.assign(new Error(code), { code });
+      throw new AionbdError('AIONBD_E_LISTEN', `${address.host}:${port}: ${code}`, { cause });
     }
     return { ...address, port };
   }
