@@ -70,7 +70,7 @@ function parseReport(text: string, direction: 'read' | 'write'): FioResult {
   // With --group_reporting all connections are one job.
   const job = report.jobs[0];
   if (job === undefined || job.error !== 0) {
-    throw new BenchFailure(`fio reports error ${job?.error ?? '(no job ran)'}; see its messages above`);
+    throw new BenchFailure(`fio reports error ${job?.error ?? '(no job ran)'}`);
   }
   const { total_ios, iops, bw_bytes, clat_ns } = job[direction];
   if (total_ios === 0) throw new BenchFailure('fio finished without a single request');
