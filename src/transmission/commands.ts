@@ -292,8 +292,12 @@ function durable(commandFlags: number): number {
   return (commandFlags & CMD_FLAG_FUA) !== 0 ? IO_DURABLE : 0;
 }
 
-/** What trimming and zeroing work in: whole pages where I/O is direct, since the rest would go through the cache. */
+/**
+ * What trimming and zeroing work in: whole pages where I/O is direct, since the rest would go through the cache, and
+ * on a block device, which refuses parts of its sectors.
+ */
 function granuleOf(client: Client): number {
   const volume = client.target.volume;
-  return volume.directFile >= 0 ? Math.max(volume.unitBytes, FRAME_BYTES) : 1;
+  const inPages = volume.directFile >= 0 || volume.backing.blockDevice;
+  return inPages ? Math.max(volume.unitBytes, FRAME_BYTES) : 1;
 }
