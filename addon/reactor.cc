@@ -24,6 +24,14 @@ bool moves_data(Op op) {
   return op == Op::kRead || op == Op::kWrite;
 }
 
+// Doubles are exact up to here; it is also far below what the kernel's off_t can hold.
+constexpr double kMostBytes = 9007199254740992.0;
+
+// False for what is no number of bytes, among it NaN. Fractions are cut off.
+bool is_byte_count(double value) {
+  return value >= 0 && value <= kMostBytes;
+}
+
 }  // namespace
 
 Reactor::Reactor(const ReactorOptions& options) : options_(options) {}
@@ -219,7 +227,7 @@ bool Reactor::in_memory(double buffer, double length) const {
 void Reactor::start_file_io(const Submission& entry) {
   const Op op = static_cast<Op>(entry.op);
   if (!file(entry.target)) return complete(op, entry.tag, -EBADF);
-  if (!(entry.offset >= 0) || !(entry.length >= 0)) return complete(op, entry.tag, -EINVAL);
+  if (!is_byte_count(entry.offset) || !is_byte_count(entry.length)) return complete(op, entry.tag, -EINVAL);
   IoRequest request;
   request.op = op;
   request.flags = entry.flags;
@@ -478,7 +486,7 @@ void Reactor::queue_send(const Submission& entry) {
   if (!connection) return complete(Op::kSend, entry.tag, -EBADF);
   if (connection->send_error != 0) return complete(Op::kSend, entry.tag, connection->send_error);
   if (!in_memory(entry.buffer, entry.length) || !in_memory(entry.aux_buffer, entry.aux_length) ||
-      entry.length + entry.aux_length < 1) {
+      (entry.length < 1 && entry.aux_length < 1)) {
     return complete(Op::kSend, entry.tag, -EFAULT);
   }
   SendPiece piece;

@@ -51,7 +51,9 @@ t.test('a file entry carries target, tag, buffer, length and offset to where the
   const reactor = openReactor(t);
   const names = ['a', 'b', 'c'];
   const fds = names.map((name) => openSync(sparseFile(join(directory, name), 64 * KiB), constants.O_RDWR));
-  t.teardown(() => fds.forEach((fd) => closeSync(fd)));
+  t.teardown(() => {
+    for (const fd of fds) closeSync(fd);
+  });
   const files = fds.map((fd) => reactor.native.addFile(fd, false, false));
   const data = pattern(100, 1);
   data.copy(reactor.bytes, 12_345);
