@@ -8,7 +8,7 @@ SERVER=
 # say LINE: into the report, and onto the console for whoever reads the log.
 say() {
     echo "$*" >>"$report"
-    echo "## $*"
+    echo "## ${SECONDS}s $*"
 }
 
 # ok SENTENCE COMMAND...: the sentence holds if the command succeeds.
