@@ -1,0 +1,178 @@
+// What the kernel will not do at once: it is done all the same, and once.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { Ring } from '../../src/engine/ring.js';
+import { fails } from '../config/fails.js';
+import { makeBacking } from '../support/backing.js';
+import { KiB, MiB, pattern, patternFile, scratch, sparseFile } from '../support/files.js';
+import { addFile } from './open.js';
+import { DURABLE, type Entry, openReactor, type RawReactor, READ, SYNC, WRITE } from './reactor.js';
+
+const PIECE = 4 * KiB;
+
+function writes(file: number, count: number, flags = 0): Entry[] {
+  // Far apart, so that each of them fills a hole of its own.
+  return Array.from({ length: count }, (_, i) => ({
+    op: WRITE,
+    target: file,
+    buffer: i * PIECE,
+    length: PIECE,
+    offset: i * 16 * PIECE,
+    flags,
+  }));
+}
+
+function assertWritten(t: Test, path: string, data: Buffer, count: number): void {
+  const content = readFileSync(path);
+  const wrong = Array.from({ length: count }, (_, i) => i).filter(
+    (i) =>
+      !content
+        .subarray(i * 16 * PIECE, (i * 16 + 1) * PIECE)
+        .equals(data.subarray(i * PIECE, (i + 1) * PIECE)),
+  );
+  t.same(wrong, [], 'every piece is in its place');
+}
+
+for (const reapInUserSpace of [true, false]) {
+  const reaping = reapInUserSpace ? 'with completions taken from the mapped ring' : 'with io_getevents';
+
+  t.test(`hundreds of direct writes into holes complete, ${reaping}`, async (t) => {
+    const path = sparseFile(join(scratch(t), 'f'), 64 * MiB);
+    const reactor = openReactor(t, { reapInUserSpace });
+    const file = addFile(t, reactor, path, true);
+    const data = pattern(4 * MiB, 1);
+    data.copy(reactor.bytes);
+    const results = await reactor.run(...writes(file, 600));
+    t.ok(results.every((result) => result === PIECE));
+    assertWritten(t, path, data, 600);
+    t.equal(reactor.done.length, 600, 'each completes once');
+  });
+
+  t.test(`more direct I/O than fits into the queue waits its turn, ${reaping}`, async (t) => {
+    const path = patternFile(join(scratch(t), 'f'), 4 * MiB, 2);
+    const reactor = openReactor(t, { queueDepth: 3, reapInUserSpace });
+    const file = addFile(t, reactor, path, true);
+    const entries: Entry[] = Array.from({ length: 1000 }, (_, i) => ({
+      op: i % 100 === 99 ? SYNC : READ,
+      target: file,
+      buffer: i * PIECE,
+      length: PIECE,
+      offset: (999 - i) * PIECE,
+    }));
+    const results = await reactor.run(...entries);
+    t.same(
+      results,
+      entries.map(({ op }) => (op === SYNC ? 0 : PIECE)),
+    );
+    const content = readFileSync(path);
+    const wrong = entries.filter(
+      ({ op, buffer, offset }) =>
+        op === READ &&
+        !reactor.bytes.subarray(buffer!, buffer! + PIECE).equals(content.subarray(offset!, offset! + PIECE)),
+    );
+    t.same(wrong, []);
+  });
+
+  t.test(`on tmpfs, where the kernel knows no NOWAIT, direct I/O works, ${reaping}`, async (t) => {
+    const backing = await makeBacking(t, 'tmpfs', 64 * MiB);
+    const reactor = openReactor(t, { reapInUserSpace });
+    const file = addFile(t, reactor, backing.path, true);
+    const data = pattern(4 * MiB, 3);
+    data.copy(reactor.bytes);
+    const results = await reactor.run(...writes(file, 300));
+    t.ok(results.every((result) => result === PIECE));
+    assertWritten(t, backing.path, data, 300);
+    reactor.bytes.fill(0);
+    const reads = writes(file, 300).map((entry) => ({ ...entry, op: READ }));
+    t.ok((await reactor.run(...reads)).every((result) => result === PIECE));
+    t.ok(reactor.bytes.subarray(0, 300 * PIECE).equals(data.subarray(0, 300 * PIECE)));
+    await reactor.close();
+  });
+}
+
+t.test('durable direct writes into holes complete', async (t) => {
+  const path = sparseFile(join(scratch(t), 'f'), 64 * MiB);
+  const reactor = openReactor(t);
+  const file = addFile(t, reactor, path, true);
+  const data = pattern(4 * MiB, 4);
+  data.copy(reactor.bytes);
+  const results = await reactor.run(...writes(file, 64, DURABLE));
+  t.ok(results.every((result) => result === PIECE));
+  assertWritten(t, path, data, 64);
+});
+
+t.test('reads of holes and of data, in one batch with writes elsewhere, bring zeroes and data', async (t) => {
+  const path = sparseFile(join(scratch(t), 'f'), 64 * MiB);
+  const reactor = openReactor(t);
+  const file = addFile(t, reactor, path, true);
+  const data = pattern(4 * MiB, 5);
+  data.copy(reactor.bytes);
+  await reactor.run(...writes(file, 100));
+  reactor.bytes.fill(0xee, 2 * MiB);
+  const reads: Entry[] = Array.from({ length: 200 }, (_, i) => ({
+    op: READ,
+    target: file,
+    buffer: 2 * MiB + i * PIECE,
+    length: PIECE,
+    offset: i * 8 * PIECE,
+  }));
+  const more = writes(file, 100).map((entry) => ({ ...entry, offset: entry.offset! + 32 * MiB }));
+  const mixed = reads.flatMap((read, i) => (i < more.length ? [read, more[i]!] : [read]));
+  t.ok((await reactor.run(...mixed)).every((result) => result === PIECE));
+  const wrong = reads.filter(({ buffer }, i) => {
+    const expected = i % 2 === 0 ? data.subarray((i / 2) * PIECE, (i / 2 + 1) * PIECE) : Buffer.alloc(PIECE);
+    return !reactor.bytes.subarray(buffer!, buffer! + PIECE).equals(expected);
+  });
+  t.same(wrong, []);
+});
+
+t.test('a buffered read of what is not in the page cache is done by a worker', async (t) => {
+  const path = patternFile(join(scratch(t), 'f'), 4 * MiB, 6);
+  const reactor = openReactor(t);
+  // Direct reads put nothing into the cache; dropping what the pattern's writing left there is not ours to do, so
+  // a hole that was never read stands for it.
+  const file = addFile(t, reactor, sparseFile(join(scratch(t), 'hole'), 64 * MiB), false);
+  const known = addFile(t, reactor, path, false);
+  const entries = (target: number) =>
+    Array.from(
+      { length: 500 },
+      (_, i): Entry => ({ op: READ, target, buffer: i * PIECE, length: PIECE, offset: i * PIECE }),
+    );
+  reactor.bytes.fill(0xee);
+  t.ok((await reactor.run(...entries(file))).every((result) => result === PIECE));
+  t.ok(reactor.bytes.subarray(0, 500 * PIECE).equals(Buffer.alloc(500 * PIECE)));
+  t.ok((await reactor.run(...entries(known))).every((result) => result === PIECE));
+  t.ok(reactor.bytes.subarray(0, 500 * PIECE).equals(pattern(4 * MiB, 6).subarray(0, 500 * PIECE)));
+});
+
+t.test('an I/O that is complete at once comes back from the submit that asked for it', async (t) => {
+  const path = patternFile(join(scratch(t), 'f'), 64 * KiB, 7);
+  readFileSync(path);
+  const reactor = openReactor(t);
+  const file = addFile(t, reactor, path, false);
+  const reader = (r: RawReactor) => {
+    r.put({ op: READ, target: file, length: PIECE });
+    return r.submit();
+  };
+  t.equal(reader(reactor), 1);
+});
+
+t.test('a queue depth beyond fs.aio-max-nr is refused with the limit and the remedy', async (t) => {
+  const limit = Number(readFileSync('/proc/sys/fs/aio-max-nr', 'utf8'));
+  const queueDepth = limit + 1;
+  fails(
+    t,
+    () => new Ring({ memoryBytes: MiB, queueDepth }),
+    'AIONBD_E_AIO_LIMIT',
+    'fs.aio-max-nr',
+    String(limit),
+    'sysctl -w fs.aio-max-nr=',
+    '--queue-depth',
+  );
+});
+
+t.test('more memory than there is address space is refused with the remedy', async (t) => {
+  fails(t, () => new Ring({ memoryBytes: 2 ** 46, queueDepth: 16 }), 'AIONBD_E_MEMORY', '--buffer-memory');
+});
