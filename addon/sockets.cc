@@ -38,7 +38,8 @@ UniqueFd open_listener(int family, const sockaddr* address, socklen_t length, in
   return fd;
 }
 
-int give_away(UniqueFd fd, int error) {
+// `error` by reference: it is the same call's argument that sets it.
+int give_away(UniqueFd fd, const int& error) {
   return fd ? fd.release() : error;
 }
 
