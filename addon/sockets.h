@@ -58,7 +58,10 @@ class Connection {
   int send_now(Sent&& sent) {
     while (has_pieces()) {
       int64_t n = send_some();
-      if (n < 0) return static_cast<int>(n);
+      if (n < 0) {
+        forget_sent();
+        return static_cast<int>(n);
+      }
       while (n > 0) {
         const SendPiece& piece = pieces_[first_];
         const size_t left = piece.total() - sent_of_first_;
@@ -88,6 +91,14 @@ class Connection {
 
  private:
   int64_t send_some();
+
+  // For a queue that is never empty: what has left goes once it is the larger part, so each piece moves
+  // little.
+  void forget_sent() {
+    if (first_ <= pieces_.size() / 2) return;
+    pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<std::ptrdiff_t>(first_));
+    first_ = 0;
+  }
 
   UniqueFd fd_;
   std::vector<SendPiece> pieces_;
