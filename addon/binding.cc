@@ -2,6 +2,8 @@
 #include <napi.h>
 #include <uv.h>
 
+#include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 
@@ -173,8 +175,10 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
 
   Napi::Value listen_tcp(const Napi::CallbackInfo& info) {
     if (!usable(info)) return info.Env().Undefined();
-    const int fd = aionbd::listen_tcp(info[0].ToString().Utf8Value(), static_cast<uint16_t>(int_at(info, 1)),
-                                      int_at(info, 2));
+    const int port = int_at(info, 1);
+    if (port < 0 || port > UINT16_MAX) return Napi::Number::New(info.Env(), -EINVAL);
+    const int fd =
+        aionbd::listen_tcp(info[0].ToString().Utf8Value(), static_cast<uint16_t>(port), int_at(info, 2));
     return listening(info, fd, true);
   }
 

@@ -407,7 +407,10 @@ int Reactor::add_listener(int fd, bool tcp) {
 
 int Reactor::remove_listener(int number) {
   if (!listener(number)) return -EBADF;
-  if (listeners_[number]->armed) complete(Op::kAccept, listeners_[number]->tag, -ECANCELED);
+  if (listeners_[number]->armed) {
+    complete(Op::kAccept, listeners_[number]->tag, -ECANCELED);
+    wake();  // nobody may be about to submit
+  }
   listeners_[number].reset();
   return 0;
 }
@@ -415,6 +418,7 @@ int Reactor::remove_listener(int number) {
 void Reactor::arm_accept(const Submission& entry) {
   if (!listener(entry.target)) return complete(Op::kAccept, entry.tag, -EBADF);
   Listener& target = *listeners_[entry.target];
+  if (target.armed) return complete(Op::kAccept, entry.tag, -EBUSY);
   target.armed = true;
   target.tag = entry.tag;
   accept_now(entry.target);
