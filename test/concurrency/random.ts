@@ -1,0 +1,16 @@
+// Randomness that can be had again: a run that fails prints its seed, and AIONBD_TEST_SEED repeats it.
+
+/** A stream of numbers in [0, 1) that `seed` determines (mulberry32). */
+export function randomNumbers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+export function chosenSeed(): number {
+  return Number(process.env.AIONBD_TEST_SEED ?? Date.now() % 2 ** 32);
+}
