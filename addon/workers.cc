@@ -1,8 +1,9 @@
 #include "workers.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
+
+#include "threads.h"
 
 namespace aionbd {
 
@@ -15,12 +16,19 @@ void Workers::add(const WorkItem& item) {
     start = queue_.size() > idle_ && threads_.size() < most_threads_;
   }
   if (start) {
-    // Signals are Node's business: the new thread inherits a mask that blocks them all.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    threads_.emplace_back([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    pthread_t thread;
+    if (start_thread(
+            &thread,
+            [](void* self) -> void* {
+              static_cast<Workers*>(self)->run();
+              return nullptr;
+            },
+            this)) {
+      threads_.push_back(thread);
+    } else if (threads_.empty()) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      carry_out_next(&lock);
+    }
   }
   available_.notify_one();
 }
@@ -58,7 +66,7 @@ void Workers::stop() {
     stopping_ = true;
   }
   available_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
   threads_.clear();
 }
 
@@ -70,17 +78,21 @@ void Workers::run() {
     available_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
     idle_--;
     if (stopping_) return;
-    WorkItem item = queue_.front();
-    queue_.pop_front();
-    lock.unlock();
-    item.result = run_blocking(item.fd, item.block_device, item.request);
-    lock.lock();
-    finished_.push_back(item);
-    if (finished_.size() == 1) {
-      const uint64_t one = 1;
-      // Fails only when the counter is full, and then the reactor is awake anyway.
-      [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);
-    }
+    carry_out_next(&lock);
+  }
+}
+
+void Workers::carry_out_next(std::unique_lock<std::mutex>* lock) {
+  WorkItem item = queue_.front();
+  queue_.pop_front();
+  lock->unlock();
+  item.result = run_blocking(item.fd, item.block_device, item.request);
+  lock->lock();
+  finished_.push_back(item);
+  if (finished_.size() == 1) {
+    const uint64_t one = 1;
+    // Fails only when the counter is full, and then the reactor is awake anyway.
+    [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);
   }
 }
 

@@ -2,11 +2,12 @@
 // page-cache reads. Started when they are needed.
 #pragma once
 
+#include <pthread.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "io.h"
@@ -28,6 +29,7 @@ class Workers {
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
+  // Where not even one thread can be started the item is carried out at once, and this call waits for it.
   void add(const WorkItem& item);
   // Removes an item that no thread has taken yet. False if there is none with this tag.
   bool cancel(uint32_t tag, WorkItem* removed);
@@ -42,6 +44,8 @@ class Workers {
 
  private:
   void run();
+  // The queue is not empty; the lock is held, but not during the work.
+  void carry_out_next(std::unique_lock<std::mutex>* lock);
 
   const unsigned most_threads_;
   const int wake_fd_;
@@ -53,7 +57,7 @@ class Workers {
   std::vector<WorkItem> finished_;
   unsigned idle_ = 0;
   bool stopping_ = false;
-  std::vector<std::thread> threads_;
+  std::vector<pthread_t> threads_;
 };
 
 }  // namespace aionbd
