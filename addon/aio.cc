@@ -117,6 +117,11 @@ void AioContext::release(AioBlock* block) {
   free_.push_back(block);
 }
 
+void AioContext::drop_batch() {
+  for (iocb* control : batch_) release(block_of(control));
+  batch_.clear();
+}
+
 int AioContext::submit_some(iocb** blocks, size_t count) {
   const int taken = io_submit(context_, static_cast<long>(count), blocks);
   return taken == 0 ? -EAGAIN : taken;
@@ -139,14 +144,6 @@ unsigned AioContext::reap_some() {
   }
   __atomic_store_n(&ring->head, head, __ATOMIC_RELEASE);
   return count;
-}
-
-void AioContext::drain() {
-  while (in_flight_ > 0) {
-    const int got = io_getevents(context_, 1, kReapBatch, events_, nullptr);
-    if (got < 0 && got != -EINTR) return;
-    if (got > 0) in_flight_ -= static_cast<unsigned>(got);
-  }
 }
 
 }  // namespace aionbd

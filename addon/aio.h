@@ -30,7 +30,7 @@ class AioContext {
   // `result_fd` is an eventfd that the kernel signals at each completion. Returns 0 or a negative errno
   // (-EAGAIN: fs.aio-max-nr is used up).
   int open(unsigned depth, int result_fd, bool reap_in_user_space);
-  // Waits in the kernel for whatever is in flight.
+  // Waits in the kernel for whatever is in flight, and tens of milliseconds in any case (RCU).
   void close();
 
   bool has_capacity() const { return !free_.empty(); }
@@ -65,6 +65,8 @@ class AioContext {
   }
 
   bool has_batch() const { return !batch_.empty(); }
+  // Forgets what has not been handed to the kernel.
+  void drop_batch();
 
   // Calls `done(block, result)` for each completion that is there. Does not wait.
   template <typename Done>
@@ -80,9 +82,6 @@ class AioContext {
       if (got < kReapBatch) return count;
     }
   }
-
-  // Blocks until nothing is in flight, and forgets the results. For the end of a thread.
-  void drain();
 
  private:
   static constexpr unsigned kReapBatch = 256;

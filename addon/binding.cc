@@ -3,9 +3,11 @@
 #include <uv.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 
 #include "probe.h"
 #include "reactor.h"
@@ -22,6 +24,26 @@ Napi::Value throw_errno(Napi::Env env, const char* step, int error) {
   failure.Set("syscall", Napi::String::New(env, step));
   failure.ThrowAsJavaScriptException();
   return env.Undefined();
+}
+
+constexpr double kMostMemoryBytes = 70368744177664.0;  // 64 TiB
+constexpr double kMostEntries = 1 << 24;
+constexpr double kMostThreads = 1024;
+
+// Reads a property that must be a whole number from 1 to `most`. False: a RangeError is pending.
+template <typename Number>
+bool whole_number(Napi::Env env, const Napi::Object& from, const char* name, double most, Number* into) {
+  const Napi::Value given = from.Get(name);
+  // An exception that the property itself threw stays.
+  if (env.IsExceptionPending()) return false;
+  const double value = given.IsNumber() ? given.As<Napi::Number>().DoubleValue() : 0;
+  if (value >= 1 && value <= most && value == std::floor(value)) {
+    *into = static_cast<Number>(value);
+    return true;
+  }
+  const std::string range = " must be a whole number from 1 to " + std::to_string(static_cast<int64_t>(most));
+  Napi::RangeError::New(env, name + range).ThrowAsJavaScriptException();
+  return false;
 }
 
 // The memory stays mapped until both the reactor and the garbage collector have let go of it.
@@ -56,13 +78,16 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
       return;
     }
     const Napi::Object given = info[0].As<Napi::Object>();
-    const auto number = [&](const char* name) { return given.Get(name).ToNumber().Int64Value(); };
     ReactorOptions options;
-    options.memory_bytes = static_cast<size_t>(number("memoryBytes"));
-    options.queue_depth = static_cast<unsigned>(number("queueDepth"));
-    options.submission_capacity = static_cast<unsigned>(number("submissionCapacity"));
-    options.completion_capacity = static_cast<unsigned>(number("completionCapacity"));
-    options.worker_threads = static_cast<unsigned>(number("workerThreads"));
+    double memory_bytes = 0;
+    if (!whole_number(env, given, "memoryBytes", kMostMemoryBytes, &memory_bytes) ||
+        !whole_number(env, given, "queueDepth", kMostEntries, &options.queue_depth) ||
+        !whole_number(env, given, "submissionCapacity", kMostEntries, &options.submission_capacity) ||
+        !whole_number(env, given, "completionCapacity", kMostEntries, &options.completion_capacity) ||
+        !whole_number(env, given, "workerThreads", kMostThreads, &options.worker_threads)) {
+      return;
+    }
+    options.memory_bytes = static_cast<size_t>(memory_bytes);
     options.reap_in_user_space = given.Get("reapInUserSpace").ToBoolean();
 
     uv_loop_t* loop = nullptr;
@@ -127,15 +152,16 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
   }
 
   Napi::Value submit(const Napi::CallbackInfo& info) {
-    return Napi::Number::New(info.Env(), reactor_ ? reactor_->submit(info[0].ToNumber().Uint32Value()) : 0);
+    if (!usable(info)) return info.Env().Undefined();
+    return Napi::Number::New(info.Env(), reactor_->submit(info[0].ToNumber().Uint32Value()));
   }
 
   void push(const Napi::CallbackInfo& info) {
-    if (reactor_) reactor_->push(info[0].ToNumber().Uint32Value());
+    if (usable(info)) reactor_->push(info[0].ToNumber().Uint32Value());
   }
 
-  void wake(const Napi::CallbackInfo&) {
-    if (reactor_ && !reactor_->closing()) reactor_->wake();
+  void wake(const Napi::CallbackInfo& info) {
+    if (usable(info)) reactor_->wake();
   }
 
   void close(const Napi::CallbackInfo& info) {

@@ -17,6 +17,7 @@ struct File {
   // Learned: cleared for good when the kernel answers EOPNOTSUPP to RWF_NOWAIT.
   bool nowait_reads = true;
   bool nowait_writes = true;
+  uint32_t in_flight = 0;  // I/O that has not completed: until then the number stays taken
   // Writes now with the workers; while there are any, further writes would most likely block as well.
   uint32_t blocking_writes = 0;
 };

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "threads.h"
+
 namespace aionbd {
 
 namespace {
@@ -89,10 +91,14 @@ void Reactor::on_poll(uv_poll_t* handle, int, int) {
 
 void Reactor::turn() {
   poll_events();
+  if (phase_ == Phase::kDestroying) {
+    if (destroyed_) finish_close();
+    return;
+  }
   harvest();
-  if (closing_) {
+  if (phase_ == Phase::kClosing) {
     pending_.clear();
-    finish_close_if_idle();
+    destroy_if_idle();
     return;
   }
   if (!pending_.empty()) on_turn_(deliver());
@@ -134,11 +140,11 @@ void Reactor::poll_events() {
 
 uint32_t Reactor::submit(uint32_t count) {
   push(count);
-  return closing_ ? 0 : deliver();
+  return closing() ? 0 : deliver();
 }
 
 void Reactor::push(uint32_t count) {
-  if (closing_) return;
+  if (closing()) return;
   const auto* entries = reinterpret_cast<const Submission*>(submissions_->data());
   count = std::min(count, options_.submission_capacity);
   for (uint32_t i = 0; i < count; i++) {
@@ -211,6 +217,7 @@ int Reactor::add_file(int fd, bool direct, bool block_device) {
 int Reactor::remove_file(int number) {
   File* known = file(number);
   if (!known) return -EBADF;
+  if (known->in_flight > 0) return -EBUSY;
   known->fd = -1;
   return 0;
 }
@@ -239,7 +246,13 @@ void Reactor::start_file_io(const Submission& entry) {
     if (!in_memory(entry.buffer, entry.length)) return complete(op, entry.tag, -EFAULT);
     request.buffer = memory_->data() + static_cast<size_t>(entry.buffer);
   }
+  files_[request.file].in_flight++;
   route(request);
+}
+
+void Reactor::complete_io(const IoRequest& request, int64_t result) {
+  files_[request.file].in_flight--;
+  complete(request.op, request.tag, static_cast<double>(result));
 }
 
 void Reactor::route(const IoRequest& request) {
@@ -256,7 +269,7 @@ void Reactor::route(const IoRequest& request) {
   if (nowait) {
     const int64_t result = try_in_place(target.fd, request);
     if (result == static_cast<int64_t>(request.length)) {
-      return complete(request.op, request.tag, static_cast<double>(result));
+      return complete_io(request, result);
     }
     if (result == -EOPNOTSUPP) nowait = false;
   }
@@ -289,7 +302,7 @@ void Reactor::take_from_workers() {
   workers_->take_finished(&from_workers_);
   for (const WorkItem& item : from_workers_) {
     if (item.request.op == Op::kWrite) files_[item.request.file].blocking_writes--;
-    complete(item.request.op, item.request.tag, static_cast<double>(item.result));
+    complete_io(item.request, item.result);
   }
 }
 
@@ -321,18 +334,18 @@ void Reactor::harvest() {
 // The kernel would not take this block at all.
 void Reactor::refused(AioBlock* block, int error) {
   const IoRequest& request = block->request;
-  if (closing_) return aio_.release(block);
+  if (closing()) return aio_.release(block);
   if (error == -EOPNOTSUPP && block->nowait) return redo_without_nowait(block);
   if (error == -EAGAIN) return redo_by_worker(block);
   if (request.op == Op::kSync && (error == -EINVAL || error == -EOPNOTSUPP)) return redo_by_worker(block);
-  complete(request.op, request.tag, error);
+  complete_io(request, error);
   aio_.release(block);
 }
 
 void Reactor::finished(AioBlock* block, int64_t result) {
   const IoRequest& request = block->request;
   // Whoever asked is gone, and a retry would be a new I/O.
-  if (closing_) return aio_.release(block);
+  if (closing()) return aio_.release(block);
   if (result == -EOPNOTSUPP && block->nowait) return redo_without_nowait(block);
   if (result == -EAGAIN) return redo_by_worker(block);
   if (request.op == Op::kSync && (result == -EINVAL || result == -EOPNOTSUPP)) return redo_by_worker(block);
@@ -341,7 +354,7 @@ void Reactor::finished(AioBlock* block, int64_t result) {
   if (moves_data(request.op) && result >= 0 && static_cast<uint64_t>(result) < request.length) {
     return redo_by_worker(block);
   }
-  complete(request.op, request.tag, static_cast<double>(result));
+  complete_io(request, result);
   aio_.release(block);
 }
 
@@ -360,14 +373,14 @@ void Reactor::redo_by_worker(AioBlock* block) {
 void Reactor::cancel(uint32_t tag) {
   for (auto it = backlog_.begin(); it != backlog_.end(); ++it) {
     if (it->tag != tag) continue;
-    complete(it->op, tag, -ECANCELED);
+    complete_io(*it, -ECANCELED);
     backlog_.erase(it);
     return;
   }
   WorkItem removed;
   if (!workers_->cancel(tag, &removed)) return;
   if (removed.request.op == Op::kWrite) files_[removed.request.file].blocking_writes--;
-  complete(removed.request.op, tag, -ECANCELED);
+  complete_io(removed.request, -ECANCELED);
 }
 
 // ── sockets
@@ -555,24 +568,43 @@ void Reactor::close_connection(const Submission& entry) {
 
 void Reactor::close(ClosedCallback closed) {
   on_closed_ = std::move(closed);
-  if (closing_) return;
-  closing_ = true;
+  if (closing()) return;
+  phase_ = Phase::kClosing;
   connections_.clear();
   free_connections_.clear();
   send_batch_.clear();
   receive_batch_.clear();
   listeners_.clear();
   backlog_.clear();
+  aio_.drop_batch();
   pending_.clear();
   workers_->drop_queued();
-  finish_close_if_idle();
+  destroy_if_idle();
 }
 
-void Reactor::finish_close_if_idle() {
-  if (finished_ || aio_.in_flight() > 0 || aio_.has_batch() || workers_->outstanding() > 0) return;
-  finished_ = true;
+void Reactor::destroy_if_idle() {
+  if (aio_.in_flight() > 0 || workers_->outstanding() > 0) return;
+  phase_ = Phase::kDestroying;
+  has_destroyer_ = start_thread(
+      &destroyer_,
+      [](void* self) -> void* {
+        static_cast<Reactor*>(self)->destroy();
+        return nullptr;
+      },
+      this);
+  if (!has_destroyer_) destroy();
+}
+
+void Reactor::destroy() {
   workers_->stop();
   aio_.close();
+  destroyed_ = true;
+  wake();
+}
+
+void Reactor::finish_close() {
+  if (has_destroyer_) pthread_join(destroyer_, nullptr);
+  phase_ = Phase::kClosed;
   uv_poll_stop(poll_);
   // libuv lets go of the handle in its close callback and not before.
   uv_close(reinterpret_cast<uv_handle_t*>(poll_), [](uv_handle_t* handle) {

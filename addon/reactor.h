@@ -4,8 +4,10 @@
 // It knows descriptors, memory and system calls. What the bytes mean is TypeScript's business.
 #pragma once
 
+#include <pthread.h>
 #include <uv.h>
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -49,15 +51,16 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   uint32_t submit(uint32_t count);
   // Hands over submissions without touching the completion array.
   void push(uint32_t count);
-  // Makes on_turn come once more, soon.
+  // Makes on_turn come soon if completions wait to be delivered.
   void wake();
 
   // Ends everything: sockets are closed, what has not started is dropped, what is in flight is waited for.
   // `closed` comes from the event loop. on_turn is not called any more.
   void close(ClosedCallback closed);
-  bool closing() const { return closing_; }
+  bool closing() const { return phase_ != Phase::kOpen; }
 
   int add_file(int fd, bool direct, bool block_device);
+  // -EBUSY while I/O on it is in flight: its number could become another file's.
   int remove_file(int file);
   // Takes over the descriptor.
   int add_listener(int fd, bool tcp);
@@ -71,6 +74,10 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   unsigned io_in_flight() const { return aio_.in_flight(); }
 
  private:
+  // kClosing: what is in flight is waited for. kDestroying: a thread gives the AIO context back, since the
+  // kernel takes tens of milliseconds for that. kClosed: only libuv's close callback is still to come.
+  enum class Phase { kOpen, kClosing, kDestroying, kClosed };
+
   static void on_poll(uv_poll_t* handle, int status, int events);
   void turn();
   void poll_events();
@@ -104,7 +111,10 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   void complete(Op op, uint32_t tag, double result) {
     pending_.push_back({static_cast<uint32_t>(op), tag, result});
   }
-  void finish_close_if_idle();
+  void complete_io(const IoRequest& request, int64_t result);
+  void destroy_if_idle();
+  void destroy();
+  void finish_close();
 
   const ReactorOptions options_;
   std::shared_ptr<Memory> memory_, submissions_, completions_;
@@ -124,8 +134,10 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   TurnCallback on_turn_;
   ClosedCallback on_closed_;
   std::shared_ptr<Reactor> self_;  // while the event loop has our handle
-  bool closing_ = false;
-  bool finished_ = false;
+  Phase phase_ = Phase::kOpen;
+  pthread_t destroyer_{};
+  bool has_destroyer_ = false;
+  std::atomic<bool> destroyed_ = false;
 };
 
 }  // namespace aionbd

