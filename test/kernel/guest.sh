@@ -117,7 +117,7 @@ no_connection() { [ "$(connections "$1")" -eq 0 ]; }
 allocated() { echo $(($(stat -c %b "$1") * 512)); }
 
 # less_by BEFORE AFTER BYTES: whether at least BYTES have gone.
-less_by() { [ $(($1 - $2)) -ge "$3" ]; }
+less_by() { [ $(($1 - $2)) -ge "$3" ] || { echo "before $1, after $2"; return 1; }; }
 
 # checksums DIRECTORY: one line for everything in it, names and contents.
 checksums() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum); }
