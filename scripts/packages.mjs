@@ -67,6 +67,14 @@ export const TEST_PACKAGES = [
   },
 ];
 
+/** Loop devices and mounts make file systems with sectors of a chosen size; no package brings the permission. */
+export function missingPrivileges() {
+  if (process.getuid?.() !== 0)
+    return ['missing: root, to make loop devices and mount file systems; remedy: run as root'];
+  if (!existsSync('/dev/loop-control')) return ['missing: /dev/loop-control; remedy: modprobe loop'];
+  return [];
+}
+
 const mayInstall = () => process.getuid?.() === 0 && hasProgram('apt-get');
 
 function aptGet(...args) {

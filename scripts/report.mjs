@@ -2,6 +2,8 @@
 // failure the sentence that did not hold, with its diagnostics. Counts assertions, not files.
 
 const RESULT = /^(?<indent> *)(?<not>not )?ok\b(?: \d+)?(?: - )?(?<rest>.*)$/;
+// Fields of the diagnostics that repeat what the test's file says.
+const NOISE = /^ {2}(source|compare|isToplevel|stdio|jobId):/;
 const SUBTEST = /^(?<indent> *)# Subtest: (?<name>.*)$/;
 
 export class Report {
@@ -70,7 +72,7 @@ export class Report {
     this.#write(
       `${good ? '  ok    ' : '  FAIL  '}${path}${/^(SKIP|TODO)/i.test(directive) ? `  # ${directive}` : ''}`,
     );
-    if (!good) this.#diagnostics = { depth, lines: [], open: false };
+    if (!good) this.#diagnostics = { depth, open: false, noise: false };
   }
 
   #fail() {
@@ -93,7 +95,10 @@ export class Report {
       this.#diagnostics = null;
       return true;
     }
-    this.#write(`        ${text.slice(this.#diagnostics.depth * 4)}`);
+    const field = text.slice(this.#diagnostics.depth * 4);
+    // A field begins in the third column and goes on for as long as lines are indented further, or empty.
+    if (/^ {2}\S/.test(field)) this.#diagnostics.noise = NOISE.test(field);
+    if (!this.#diagnostics.noise) this.#write(`        ${field}`);
     return true;
   }
 

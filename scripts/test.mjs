@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ensurePackages, TEST_PACKAGES } from './packages.mjs';
+import { ensurePackages, missingPrivileges, TEST_PACKAGES } from './packages.mjs';
 import { runTap, sum } from './run-tap.mjs';
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -17,6 +17,8 @@ process.exitCode = await main();
 
 async function main() {
   const missing = ensurePackages(packagesFor(args));
+  if (args.length === 0 || args.some((file) => file.includes('test/foreign')))
+    missing.push(...missingPrivileges());
   const trouble = missing.length > 0 ? missing.join('\n') : bringUpToDate();
   if (trouble !== undefined) {
     console.log(trouble);

@@ -10,7 +10,7 @@ import { describe, run } from '../support/programs.js';
 import { STAND_IN } from '../support/server.js';
 
 const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
-const BOOT_SECONDS = 240;
+const BOOT_SECONDS = 180;
 
 const SCENARIOS = {
   filesystem: 'the kernel makes, fills, checks and finds again a file system, over TCP and a Unix socket',

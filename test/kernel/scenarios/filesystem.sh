@@ -35,6 +35,13 @@ for variant in "tcp 1" "unix 4" "tcp 4" "unix 1"; do
     umount /mnt/nbd
     detach
 done
+equal "nbd-client -l lists the export" "$(nbd-client -l 127.0.0.1 "$PORT" 2>/dev/null | grep -cx disk)" 1
+for extra in "-g the old option EXPORT_NAME" "-L ioctl instead of netlink"; do
+    as="attached with ${extra#* }"
+    attach tcp 1 -b 4096 "${extra%% *}" || give_up "nbd-client attaches with ${extra#* }"
+    ok "$as: the device holds what the file holds" cmp "$DEV" /mnt/ram/disk.img
+    ok "$as: nbd-client -d detaches" detach
+done
 ok "the kernel complained about no reply" no_complaints
 stop_server "SIGTERM ends the idle server"
 ok "e2fsck finds nothing to mend in the file itself" clean /mnt/ram/disk.img
