@@ -1,0 +1,126 @@
+// Blocks of memory: never overlapping, never lost, whatever the order in which they come and go.
+
+import fc from 'fast-check';
+import t from 'tap';
+import { FRAME_BYTES, LARGEST_BLOCK_BYTES, Slab } from '../../src/engine/slab.js';
+
+const CHUNK = LARGEST_BLOCK_BYTES;
+
+/** What the slab is believed to do, said without chunks: blocks, their sizes, and that they do not overlap. */
+class Model {
+  readonly blocks = new Map<number, number>();
+
+  check(slab: Slab, base: number): void {
+    let used = 0;
+    let end = base;
+    for (const [start, size] of [...this.blocks].sort(([a], [b]) => a - b)) {
+      if (start < end) throw new Error(`the block at ${start} overlaps the one in front of it`);
+      if ((start - base) % FRAME_BYTES !== 0) throw new Error(`the block at ${start} begins within a frame`);
+      end = start + size;
+      used += size;
+    }
+    if (end > base + slab.totalBytes) throw new Error('a block reaches past the end');
+    if (slab.freeBytes !== slab.totalBytes - used) throw new Error(`freeBytes is ${slab.freeBytes}`);
+  }
+}
+
+const action = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ take: fc.integer({ min: 1, max: LARGEST_BLOCK_BYTES }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ take: fc.constantFrom(1, 512, 4096, 4097, 8192, 131_073, LARGEST_BLOCK_BYTES) }),
+  },
+  { weight: 4, arbitrary: fc.record({ give: fc.nat() }) },
+);
+
+t.test('blocks never overlap, keep to frames, are counted to the byte, and all come back', async (t) => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 5 }),
+      fc.constantFrom(0, 4096, 36_864),
+      fc.array(action, { maxLength: 200 }),
+      (chunks, base, actions) => {
+        const slab = new Slab(base, chunks * CHUNK + 4095);
+        const model = new Model();
+        for (const step of actions) {
+          if ('take' in step) {
+            const block = slab.take(step.take);
+            const size = Slab.blockBytes(step.take);
+            if (block >= 0) model.blocks.set(block, size);
+            else if (model.blocks.size === 0) throw new Error('nothing is taken and nothing is to be had');
+            else if (block !== -1) throw new Error(`take returned ${block}`);
+          } else if (model.blocks.size > 0) {
+            const block = [...model.blocks.keys()][step.give % model.blocks.size]!;
+            slab.give(block);
+            model.blocks.delete(block);
+          }
+          model.check(slab, base);
+        }
+        for (const block of model.blocks.keys()) slab.give(block);
+        if (slab.freeBytes !== chunks * CHUNK) throw new Error('not everything came back');
+        // All of it can be had again in the largest pieces, wherever the small ones lay.
+        for (let i = 0; i < chunks; i++)
+          if (slab.take(CHUNK) < 0) throw new Error(`no chunk ${i} at the end`);
+      },
+    ),
+    { numRuns: 300 },
+  );
+  t.pass('held for all sequences');
+});
+
+t.test('a block has the least power of two of frames that holds what was asked for', async (t) => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: LARGEST_BLOCK_BYTES }), (bytes) => {
+      const size = Slab.blockBytes(bytes);
+      return size >= bytes && (size === FRAME_BYTES || size / 2 < bytes) && Number.isInteger(Math.log2(size));
+    }),
+  );
+  t.equal(Slab.blockBytes(4096), 4096);
+  t.equal(Slab.blockBytes(4097), 8192);
+  t.equal(Slab.blockBytes(LARGEST_BLOCK_BYTES), LARGEST_BLOCK_BYTES);
+});
+
+t.test('all memory can be handed out in each size, and nothing beyond', async (t) => {
+  for (let size = FRAME_BYTES; size <= LARGEST_BLOCK_BYTES; size *= 2) {
+    const slab = new Slab(0, 4 * CHUNK);
+    const blocks = new Set<number>();
+    for (let block = slab.take(size); block >= 0; block = slab.take(size)) blocks.add(block);
+    t.equal(blocks.size, (4 * CHUNK) / size, `${size} bytes`);
+    t.equal(slab.freeBytes, 0);
+    for (const block of blocks) slab.give(block);
+    t.equal(slab.freeBytes, 4 * CHUNK);
+  }
+});
+
+t.test('a class that keeps an empty chunk gives it up when another has none left', async (t) => {
+  const slab = new Slab(0, 2 * CHUNK);
+  slab.give(slab.take(4096));
+  slab.give(slab.take(65_536));
+  t.ok(slab.take(CHUNK) >= 0);
+  t.ok(slab.take(CHUNK) >= 0);
+  t.equal(slab.take(1), -1);
+});
+
+t.test('a chunk in use serves its own size only: one small block stands against one large', async (t) => {
+  const slab = new Slab(0, CHUNK);
+  const small = slab.take(1);
+  t.equal(slab.take(CHUNK), -1);
+  t.equal(slab.take(8192), -1);
+  t.ok(slab.take(4096) >= 0);
+  t.equal(slab.freeBytes, CHUNK - 8192);
+  slab.give(small);
+});
+
+t.test('the block that was given back last is handed out first', async (t) => {
+  const slab = new Slab(0, 4 * CHUNK);
+  const blocks = [slab.take(4096), slab.take(4096), slab.take(4096)];
+  slab.give(blocks[1]!);
+  slab.give(blocks[0]!);
+  t.equal(slab.take(4096), blocks[0]);
+  t.equal(slab.take(4096), blocks[1]);
+});
+
+t.test('giving back what was not handed out of an unused chunk throws', async (t) => {
+  const slab = new Slab(4096, CHUNK);
+  t.throws(() => slab.give(4096), /not handed out/);
+});
