@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import t from 'tap';
-import { LARGEST_BLOCK_BYTES } from '../../src/engine/slab.js';
+import { LARGEST_BLOCK_BYTES, Slab } from '../../src/engine/slab.js';
 import { FakeRing, fakeVolume } from './fake-ring.js';
 
 const GiB = 2 ** 30;
@@ -78,6 +78,25 @@ t.test(
     t.pass('held for all ranges');
   },
 );
+
+t.test('the later pieces of a read fit into the block of the first', async (t) => {
+  const ring = new FakeRing(0, 0);
+  fc.assert(
+    fc.property(ranges, ({ unitBytes, sizeBytes, offset, length }) => {
+      const volume = fakeVolume(ring, { sizeBytes, unitBytes });
+      let room = 0;
+      for (let at = offset; at < offset + length; ) {
+        const piece = volume.pieceBytes(at, offset + length - at, false);
+        const block = volume.blockBytes(at, piece, false);
+        if (at === offset) room = Slab.blockBytes(block);
+        else if (block > room) throw new Error(`${block} bytes at ${at} do not fit into ${room}`);
+        at += piece;
+      }
+    }),
+    { numRuns: 3000 },
+  );
+  t.pass('held for all ranges');
+});
 
 t.test('units are counted from the start of the file, beyond 2^32 as below', async (t) => {
   const volume = fakeVolume(new FakeRing(0, 0), { sizeBytes: 2 ** 50, unitBytes: 4096 });
