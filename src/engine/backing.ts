@@ -145,7 +145,25 @@ function openFile(path: string, readOnly: boolean, flags: number, opened: number
     opened.push(fd);
     return fd;
   } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EBUSY' && (flags & constants.O_EXCL) !== 0) {
+      refuseIfLocked(path);
+    }
     throw fileError(path, cause);
+  }
+}
+
+/** A device that is in use may be so by another server, which is better said with its number. */
+function refuseIfLocked(path: string): void {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY);
+  } catch {
+    return;
+  }
+  try {
+    takeLock(fd, path, false);
+  } finally {
+    closeSync(fd);
   }
 }
 
