@@ -125,6 +125,23 @@ for (const { title, kind, direct } of BACKING_CASES) {
   });
 }
 
+t.test('nbdcopy carries an image into and out of an export over TCP', async (t) => {
+  const directory = scratch(t);
+  const size = 40 * MiB + 12_345;
+  const path = sparseFile(join(directory, 'disk'), size);
+  const source = patternFile(join(directory, 'source'), size, 8);
+  const back = join(directory, 'back');
+  const server = await serve(t, { tcp: true, exports: [{ name: 'disk', path }] });
+  const uri = `nbd://127.0.0.1:${server.port}/disk`;
+  const into = await run('nbdcopy', ['--flush', source, uri]);
+  t.equal(into.code, 0, 'it goes in', { output: describe(into) });
+  const out = await run('nbdcopy', [uri, back]);
+  t.equal(out.code, 0, 'it comes out', { output: describe(out) });
+  t.equal(await sha256(back), await sha256(source), 'with the same checksum');
+  await server.stop(t);
+  t.equal(await sha256(path), await sha256(source), 'the file has that checksum too');
+});
+
 for (const direct of ['on', 'off'] as const) {
   for (const kind of ['file', 'file4k', 'tmpfs'] as const) {
     if (kind === 'tmpfs' && direct === 'on') continue; // kernels before 6.6 have no direct I/O there
