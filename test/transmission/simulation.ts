@@ -1,0 +1,444 @@
+// The transmission phase on a reactor that is made of arrays: the order in which I/O ends, the sizes in which bytes
+// arrive, the errors of the disk and the appetite of the clients are all the test's to choose, and the same seed gives
+// the same run. Along the way it watches what the real reactor could not forgive: direct I/O that is not aligned, and
+// memory that two operations use at the same time.
+
+import type { Backing } from '../../src/engine/backing.js';
+import {
+  OP_ADVISE,
+  OP_CLOSE,
+  OP_READ,
+  OP_RECV,
+  OP_SEND,
+  OP_SYNC,
+  OP_TRIM,
+  OP_WRITE,
+  OP_ZERO,
+  type Ring,
+} from '../../src/engine/ring.js';
+import { FRAME_BYTES, Slab } from '../../src/engine/slab.js';
+import { Volume } from '../../src/engine/volume.js';
+import type { Export } from '../../src/export/export.js';
+import { ExportCounters } from '../../src/metrics/counters.js';
+import { Client } from '../../src/transmission/client.js';
+import { Transmission } from '../../src/transmission/transmission.js';
+import { type Reply, ReplyReader, type Request, requestBytes } from './wire.js';
+
+const ECANCELED = 125;
+const DIRECT_FD = 3;
+const BUFFERED_FD = 4;
+const MEMORY_ALIGNMENT = 512;
+
+export interface SimulationOptions {
+  readonly sizeBytes: number;
+  /** Alignment of direct I/O, bytes; 0 for an export that is buffered. */
+  readonly unitBytes: number;
+  readonly seed?: number;
+  readonly memoryBytes?: number;
+  readonly requests?: number;
+  readonly readOnly?: boolean;
+  /** An errno for a file operation that is to fail, or 0. */
+  readonly fault?: (op: number, offset: number, length: number) => number;
+}
+
+interface FileIo {
+  readonly op: number;
+  readonly file: number;
+  readonly buffer: number;
+  readonly length: number;
+  readonly offset: number;
+  readonly flags: number;
+  readonly tag: number;
+  /** The bytes have been moved already; the completion is still to come. */
+  moved: boolean;
+}
+
+interface Armed {
+  readonly buffer: number;
+  readonly length: number;
+  readonly overflow: number;
+  readonly overflowLength: number;
+}
+
+interface SendEntry {
+  readonly header: number;
+  readonly headerLength: number;
+  readonly buffer: number;
+  readonly length: number;
+  readonly tag: number;
+}
+
+/** Numbers that look random and are the same for the same seed (mulberry32). */
+export function randomNumbers(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let x = Math.imul(state ^ (state >>> 15), state | 1);
+    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
+    return Math.floor((((x ^ (x >>> 14)) >>> 0) / 4294967296) * below);
+  };
+}
+
+/** The other end of a connection. */
+export class SimulatedPeer {
+  readonly number: number;
+  readonly reader: ReplyReader;
+  readonly replies: Reply[] = [];
+  onReply: (reply: Reply) => void = () => {};
+  /** What was sent and not yet received; each piece arrives on its own. */
+  readonly input: Buffer[] = [];
+  /** Bytes of replies that it will still take; Infinity for a client that reads. */
+  appetite = Number.POSITIVE_INFINITY;
+  /** The client has closed its end. */
+  hasLeft = false;
+  /** The server has closed the connection. */
+  isClosed = false;
+  client!: Client;
+  armed: Armed | undefined;
+  readonly sends: SendEntry[] = [];
+
+  constructor(number: number) {
+    this.number = number;
+    this.reader = new ReplyReader((reply) => {
+      this.replies.push(reply);
+      this.onReply(reply);
+    });
+  }
+
+  /** Bytes that arrive in one piece. */
+  push(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.input.push(Buffer.from(bytes));
+  }
+
+  /** Requests in one piece, whose replies are expected. */
+  send(...requests: readonly Request[]): void {
+    for (const request of requests) this.reader.expect(request);
+    this.push(Buffer.concat(requests.map(requestBytes)));
+  }
+}
+
+export class Simulation {
+  readonly image: Buffer;
+  readonly slab: Slab;
+  readonly transmission: Transmission;
+  readonly target: Export;
+  readonly random: (below: number) => number;
+  /** Broken rules of the boundary. */
+  readonly faults: string[] = [];
+  readonly warnings: string[] = [];
+  readonly peers: (SimulatedPeer | undefined)[] = [];
+  /** Operations that a predicate holds back, until it is cleared. */
+  heldBack: ((op: number, offset: number) => boolean) | undefined;
+  readonly #options: SimulationOptions;
+  readonly #bytes: Uint8Array;
+  #io: FileIo[] = [];
+  #completions: [op: number, tag: number, result: number][] = [];
+  /** Free at rest, with nobody connected. */
+  readonly freeAtRest: number;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.random = randomNumbers(options.seed ?? 1);
+    this.image = Buffer.alloc(options.sizeBytes);
+    const requests = options.requests ?? 64;
+    const headerBytes = Math.ceil(Transmission.headerBytes(requests) / FRAME_BYTES) * FRAME_BYTES;
+    const memoryBytes = options.memoryBytes ?? 8 * 1024 * 1024;
+    const memory = new ArrayBuffer(headerBytes + memoryBytes);
+    this.#bytes = new Uint8Array(memory);
+    this.slab = new Slab(headerBytes, memoryBytes);
+    const ring = this.#ring(memory);
+    this.target = {
+      name: 'simulated',
+      description: '',
+      readOnly: options.readOnly ?? false,
+      sizeBytes: options.sizeBytes,
+      volume: new Volume(ring, backingOf(options)),
+      counters: new ExportCounters(),
+    };
+    this.transmission = new Transmission(ring, this.slab, requests, 0, {
+      warn: (fields, message) => this.warnings.push(`${message} ${JSON.stringify(fields)}`),
+    });
+    this.freeAtRest = this.slab.freeBytes;
+  }
+
+  /** A connection that is past its handshake. */
+  connect(): SimulatedPeer {
+    let number = this.peers.indexOf(undefined);
+    if (number < 0) number = this.peers.length;
+    const peer = new SimulatedPeer(number);
+    const buffer = this.slab.take(FRAME_BYTES);
+    if (buffer < 0) throw new Error('no memory for another connection');
+    this.peers[number] = peer;
+    peer.client = new Client(number, this.target, 'simulated', buffer, FRAME_BYTES, buffer, buffer);
+    this.transmission.open(peer.client);
+    return peer;
+  }
+
+  /** Runs until nothing can happen any more, or `steps` times. Returns whether it came to rest. */
+  run(steps = Number.POSITIVE_INFINITY): boolean {
+    for (let step = 0; step < steps; step++) {
+      if (!this.#step()) return true;
+    }
+    return false;
+  }
+
+  /** Whether everything was given back: all connections are gone and nothing is held. */
+  get isAtRest(): boolean {
+    return (
+      this.slab.freeBytes === this.freeAtRest && this.#io.length === 0 && this.peers.every((peer) => !peer)
+    );
+  }
+
+  // ---- what happens ----
+
+  /** One batch of things that can happen now, in an order that chance gives. */
+  #step(): boolean {
+    const possible = this.#possible();
+    if (possible.length === 0 && this.#completions.length === 0) return false;
+    const count = 1 + this.random(Math.min(4, possible.length));
+    for (let i = 0; i < count && possible.length > 0; i++) {
+      const [happens] = possible.splice(this.random(possible.length), 1);
+      happens!();
+    }
+    const batch = this.#completions;
+    this.#completions = [];
+    for (const [op, tag, result] of batch) this.#complete(op, tag, result);
+    this.transmission.batchEnd();
+    return true;
+  }
+
+  #possible(): (() => void)[] {
+    const possible: (() => void)[] = [];
+    for (const io of this.#io) {
+      if (!this.heldBack?.(io.op, io.offset)) possible.push(() => this.#finishIo(io));
+    }
+    for (const peer of this.peers) {
+      if (!peer) continue;
+      if (peer.armed && (peer.input.length > 0 || peer.hasLeft)) possible.push(() => this.#deliver(peer));
+      const send = peer.sends[0];
+      if (send && (peer.hasLeft || peer.appetite >= send.headerLength + send.length)) {
+        possible.push(() => this.#takeReply(peer));
+      }
+    }
+    return possible;
+  }
+
+  #complete(op: number, tag: number, result: number): void {
+    if (op === OP_SEND) this.transmission.sent(tag, result);
+    else if (op === OP_RECV) this.transmission.received(this.peers[tag]!.client, result);
+    else if (op === OP_CLOSE) {
+      const peer = this.peers[tag]!;
+      this.peers[tag] = undefined;
+      this.transmission.closed(peer.client);
+    } else this.transmission.fileDone(op, tag, result);
+  }
+
+  #finishIo(io: FileIo): void {
+    if (!this.#io.includes(io)) return;
+    this.#io = this.#io.filter((other) => other !== io);
+    const errno = this.#options.fault?.(io.op, io.offset, io.length) ?? 0;
+    if (errno !== 0) {
+      this.#completions.push([io.op, io.tag, -errno]);
+      return;
+    }
+    if (!io.moved) this.#move(io);
+    const moves = io.op === OP_READ || io.op === OP_WRITE;
+    const result = moves ? Math.max(0, Math.min(io.length, this.image.length - io.offset)) : 0;
+    this.#completions.push([io.op, io.tag, result]);
+  }
+
+  #move(io: FileIo): void {
+    const { buffer, length, offset } = io;
+    io.moved = true;
+    if (io.op === OP_READ) {
+      this.#bytes.set(this.image.subarray(offset, offset + length), buffer);
+    } else if (io.op === OP_WRITE) {
+      this.image.set(this.#bytes.subarray(buffer, buffer + length), offset);
+    } else if (io.op === OP_TRIM || io.op === OP_ZERO) {
+      this.image.fill(0, offset, offset + length);
+    }
+  }
+
+  #deliver(peer: SimulatedPeer): void {
+    const { armed } = peer;
+    const piece = peer.input[0];
+    if (!armed) return;
+    peer.armed = undefined;
+    if (!piece) {
+      this.#completions.push([OP_RECV, peer.number, 0]);
+      return;
+    }
+    const first = Math.min(piece.length, armed.length);
+    const second = Math.min(piece.length - first, armed.overflowLength);
+    this.#bytes.set(piece.subarray(0, first), armed.buffer);
+    this.#bytes.set(piece.subarray(first, first + second), armed.overflow);
+    if (first + second === piece.length) peer.input.shift();
+    else peer.input[0] = piece.subarray(first + second);
+    this.#completions.push([OP_RECV, peer.number, first + second]);
+  }
+
+  #takeReply(peer: SimulatedPeer): void {
+    const send = peer.sends.shift();
+    if (!send) return;
+    if (peer.hasLeft) {
+      this.#completions.push([OP_SEND, send.tag, -32]);
+      return;
+    }
+    peer.appetite -= send.headerLength + send.length;
+    peer.reader.push(Buffer.from(this.#bytes.slice(send.header, send.header + send.headerLength)));
+    peer.reader.push(Buffer.from(this.#bytes.slice(send.buffer, send.buffer + send.length)));
+    this.#completions.push([OP_SEND, send.tag, send.headerLength + send.length]);
+  }
+
+  // ---- what the transmission phase asks for ----
+
+  #ring(memory: ArrayBuffer): Ring {
+    const ring = {
+      bytes: this.#bytes,
+      view: new DataView(memory),
+      native: { addFile: (fd: number) => fd, removeFile: () => 0 },
+      file: (
+        op: number,
+        file: number,
+        buffer: number,
+        length: number,
+        offset: number,
+        flags: number,
+        tag: number,
+      ) => this.#file({ op, file, buffer, length, offset, flags, tag, moved: false }),
+      receive: (
+        connection: number,
+        buffer: number,
+        length: number,
+        overflow: number,
+        overflowLength: number,
+      ) => this.#receive(connection, { buffer, length, overflow, overflowLength }),
+      send: (
+        connection: number,
+        header: number,
+        headerLength: number,
+        buffer: number,
+        length: number,
+        tag: number,
+      ) => this.#send(connection, { header, headerLength, buffer, length, tag }),
+      close: (connection: number) => this.#close(connection),
+      cancel: (tag: number) => this.#cancel(tag),
+    };
+    return ring as unknown as Ring;
+  }
+
+  #file(io: FileIo): void {
+    const { op, file, buffer, length, offset } = io;
+    const what = `operation ${op} of ${length} bytes at ${offset}`;
+    const moves = op === OP_READ || op === OP_WRITE;
+    const inWholeUnits = file === DIRECT_FD && op !== OP_SYNC && op !== OP_ADVISE;
+    const unit = this.#options.unitBytes;
+    if (inWholeUnits && (offset % unit !== 0 || length % unit !== 0)) this.#fault(`${what} is not aligned`);
+    if (moves && file === DIRECT_FD && buffer % MEMORY_ALIGNMENT !== 0)
+      this.#fault(`the memory of ${what} is not aligned`);
+    if (op !== OP_SYNC && length <= 0) this.#fault(`${what} is of nothing`);
+    if (op !== OP_SYNC && offset + length > this.image.length && file !== DIRECT_FD)
+      this.#fault(`${what} goes past the end`);
+    // Only the two reads around an unaligned write share a tag.
+    if (op !== OP_READ && this.#io.some((other) => other.tag === io.tag))
+      this.#fault(`tag ${io.tag} is used twice`);
+    if (moves) this.#claim(what, buffer, length, op === OP_READ);
+    this.#io.push(io);
+    // The bytes move at any time from now to the completion.
+    if (moves && !this.heldBack?.(op, offset) && !this.#options.fault && this.random(2) === 0) this.#move(io);
+  }
+
+  #receive(connection: number, armed: Armed): void {
+    const peer = this.peers[connection];
+    if (!peer || peer.isClosed) {
+      this.#completions.push([OP_RECV, connection, -9]);
+      return;
+    }
+    if (peer.armed) this.#fault('two receives are armed on one connection');
+    if (armed.length < 1) this.#fault('a receive of nothing');
+    this.#claim('a receive', armed.buffer, armed.length, true);
+    if (armed.overflowLength > 0)
+      this.#claim("a receive's overflow", armed.overflow, armed.overflowLength, true);
+    peer.armed = armed;
+  }
+
+  #send(connection: number, entry: SendEntry): void {
+    const peer = this.peers[connection];
+    if (!peer || peer.isClosed) {
+      this.#completions.push([OP_SEND, entry.tag, -9]);
+      return;
+    }
+    if (entry.headerLength + entry.length < 1) this.#fault('a send of nothing');
+    this.#claim('a send', entry.buffer, entry.length, false);
+    this.#claim("a send's header", entry.header, entry.headerLength, false);
+    peer.sends.push(entry);
+  }
+
+  #close(connection: number): void {
+    const peer = this.peers[connection];
+    if (!peer || peer.isClosed) {
+      this.#fault('a connection is closed twice');
+      return;
+    }
+    peer.isClosed = true;
+    if (peer.armed) this.#completions.push([OP_RECV, connection, -ECANCELED]);
+    peer.armed = undefined;
+    for (const send of peer.sends.splice(0)) this.#completions.push([OP_SEND, send.tag, -ECANCELED]);
+    this.#completions.push([OP_CLOSE, connection, 0]);
+  }
+
+  /** Half of what is to be cancelled has not started. */
+  #cancel(tag: number): void {
+    const io = this.#io.find((other) => other.tag === tag);
+    if (!io || io.moved || this.heldBack?.(io.op, io.offset) || this.random(2) === 0) return;
+    this.#io = this.#io.filter((other) => other !== io);
+    this.#completions.push([io.op, io.tag, -ECANCELED]);
+  }
+
+  /** The range is used by no other operation, unless both only read it. */
+  #claim(what: string, start: number, length: number, writes: boolean): void {
+    if (start < 0 || start + length > this.#bytes.length) this.#fault(`${what} is outside of memory`);
+    const meets = (otherStart: number, otherLength: number) =>
+      start < otherStart + otherLength && otherStart < start + length;
+    for (const io of this.#io) {
+      if (io.op !== OP_READ && io.op !== OP_WRITE) continue;
+      if ((writes || io.op === OP_READ) && meets(io.buffer, io.length))
+        this.#fault(`${what} uses the memory of operation ${io.op} at ${io.offset}`);
+    }
+    for (const peer of this.peers) {
+      if (!peer) continue;
+      const { armed } = peer;
+      if (armed && (meets(armed.buffer, armed.length) || meets(armed.overflow, armed.overflowLength)))
+        this.#fault(`${what} uses the memory of a receive`);
+      if (!writes) continue;
+      for (const send of peer.sends) {
+        if (meets(send.buffer, send.length) || meets(send.header, send.headerLength))
+          this.#fault(`${what} uses the memory of a send`);
+      }
+    }
+  }
+
+  #fault(what: string): void {
+    if (this.faults.length < 10) this.faults.push(what);
+  }
+}
+
+function backingOf({ sizeBytes, unitBytes, readOnly }: SimulationOptions): Backing {
+  const isDirect = unitBytes > 0;
+  const pageUnit = Math.max(unitBytes, FRAME_BYTES);
+  const odd = isDirect && sizeBytes % unitBytes !== 0;
+  const wholeBytes = odd ? Math.floor(sizeBytes / pageUnit) * pageUnit : sizeBytes;
+  return {
+    path: '/simulated',
+    identity: 'simulated',
+    readOnly: readOnly ?? false,
+    blockDevice: false,
+    sizeBytes,
+    directFd: isDirect ? DIRECT_FD : -1,
+    bufferedFd: isDirect && !odd ? -1 : BUFFERED_FD,
+    unitBytes: isDirect ? unitBytes : 1,
+    directEndBytes: isDirect ? wholeBytes : 0,
+    bufferedBecause: undefined,
+    close() {},
+  };
+}
