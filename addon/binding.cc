@@ -1,4 +1,7 @@
 // What JavaScript sees: one class and a few functions. Types are in src/engine/addon.ts.
+// A thread that is being terminated can neither run JavaScript nor throw; what fails then must not end the
+// process.
+#define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 #include <napi.h>
 #include <uv.h>
 
@@ -26,7 +29,38 @@ Napi::Value throw_errno(Napi::Env env, const char* step, int error) {
   return env.Undefined();
 }
 
-constexpr double kMostMemoryBytes = 70368744177664.0;  // 64 TiB
+// V8 refuses a longer ArrayBuffer than 4 GiB (Node 20), and Node-API then frees its finalizer's data twice.
+// Arguments are taken as they are: converting them could run JavaScript, and takes longer. What is of another
+// type becomes a value that nothing accepts, or false.
+
+int int_at(const Napi::CallbackInfo& info, size_t index) {
+  int32_t value = -1;
+  napi_get_value_int32(info.Env(), info[index], &value);
+  return value;
+}
+
+uint32_t count_at(const Napi::CallbackInfo& info, size_t index) {
+  uint32_t value = 0;
+  napi_get_value_uint32(info.Env(), info[index], &value);
+  return value;
+}
+
+bool flag_at(const Napi::CallbackInfo& info, size_t index) {
+  bool value = false;
+  napi_get_value_bool(info.Env(), info[index], &value);
+  return value;
+}
+
+std::string text_at(const Napi::CallbackInfo& info, size_t index) {
+  size_t length = 0;
+  if (napi_get_value_string_utf8(info.Env(), info[index], nullptr, 0, &length) != napi_ok) return "";
+  std::string text(length + 1, '\0');
+  napi_get_value_string_utf8(info.Env(), info[index], text.data(), text.size(), &length);
+  text.resize(length);
+  return text;
+}
+
+constexpr double kMostMemoryBytes = 4294901760.0;
 constexpr double kMostEntries = 1 << 24;
 constexpr double kMostThreads = 1024;
 
@@ -88,7 +122,7 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
       return;
     }
     options.memory_bytes = static_cast<size_t>(memory_bytes);
-    options.reap_in_user_space = given.Get("reapInUserSpace").ToBoolean();
+    napi_get_value_bool(env, given.Get("reapInUserSpace"), &options.reap_in_user_space);
 
     uv_loop_t* loop = nullptr;
     napi_get_uv_event_loop(env, &loop);
@@ -147,17 +181,13 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     return false;
   }
 
-  static int int_at(const Napi::CallbackInfo& info, size_t index) {
-    return info[index].ToNumber().Int32Value();
-  }
-
   Napi::Value submit(const Napi::CallbackInfo& info) {
     if (!usable(info)) return info.Env().Undefined();
-    return Napi::Number::New(info.Env(), reactor_->submit(info[0].ToNumber().Uint32Value()));
+    return Napi::Number::New(info.Env(), reactor_->submit(count_at(info, 0)));
   }
 
   void push(const Napi::CallbackInfo& info) {
-    if (usable(info)) reactor_->push(info[0].ToNumber().Uint32Value());
+    if (usable(info)) reactor_->push(count_at(info, 0));
   }
 
   void wake(const Napi::CallbackInfo& info) {
@@ -186,7 +216,7 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
   Napi::Value add_file(const Napi::CallbackInfo& info) {
     if (!usable(info)) return info.Env().Undefined();
     return Napi::Number::New(info.Env(),
-                             reactor_->add_file(int_at(info, 0), info[1].ToBoolean(), info[2].ToBoolean()));
+                             reactor_->add_file(int_at(info, 0), flag_at(info, 1), flag_at(info, 2)));
   }
 
   Napi::Value remove_file(const Napi::CallbackInfo& info) {
@@ -203,14 +233,13 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     if (!usable(info)) return info.Env().Undefined();
     const int port = int_at(info, 1);
     if (port < 0 || port > UINT16_MAX) return Napi::Number::New(info.Env(), -EINVAL);
-    const int fd =
-        aionbd::listen_tcp(info[0].ToString().Utf8Value(), static_cast<uint16_t>(port), int_at(info, 2));
+    const int fd = aionbd::listen_tcp(text_at(info, 0), static_cast<uint16_t>(port), int_at(info, 2));
     return listening(info, fd, true);
   }
 
   Napi::Value listen_unix(const Napi::CallbackInfo& info) {
     if (!usable(info)) return info.Env().Undefined();
-    return listening(info, aionbd::listen_unix(info[0].ToString().Utf8Value(), int_at(info, 1)), false);
+    return listening(info, aionbd::listen_unix(text_at(info, 0), int_at(info, 1)), false);
   }
 
   Napi::Value listener_port(const Napi::CallbackInfo& info) {
@@ -239,7 +268,7 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
 
 Napi::Value probe_file(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  const aionbd::FileFacts facts = aionbd::probe_file(info[0].ToNumber().Int32Value());
+  const aionbd::FileFacts facts = aionbd::probe_file(int_at(info, 0));
   if (facts.error != 0) return throw_errno(env, "fstat", facts.error);
   Napi::Object result = Napi::Object::New(env);
   result.Set("regular", Napi::Boolean::New(env, facts.regular));
@@ -251,8 +280,7 @@ Napi::Value probe_file(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value lock_file(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(),
-                           aionbd::lock_file(info[0].ToNumber().Int32Value(), info[1].ToBoolean()));
+  return Napi::Number::New(info.Env(), aionbd::lock_file(int_at(info, 0), flag_at(info, 1)));
 }
 
 Napi::Object start(Napi::Env env, Napi::Object exports) {

@@ -39,12 +39,16 @@ t.test('close waits for I/O in flight, calls back once, and reports no more comp
 });
 
 t.test('close does not hold up the event loop', async (t) => {
-  const reactor = new RawReactor();
-  const start = process.hrtime.bigint();
-  const closed = reactor.close();
-  const heldMs = Number(process.hrtime.bigint() - start) / 1e6;
-  await closed;
-  t.ok(heldMs < 10, `${heldMs.toFixed(1)} ms`);
+  // io_destroy takes tens of milliseconds, whatever the machine does; the best of several tells that from other delays.
+  let heldMs = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 5; i++) {
+    const reactor = new RawReactor();
+    const start = process.hrtime.bigint();
+    const closed = reactor.close();
+    heldMs = Math.min(heldMs, Number(process.hrtime.bigint() - start) / 1e6);
+    await closed;
+  }
+  t.ok(heldMs < 5, `${heldMs.toFixed(1)} ms`);
 });
 
 t.test('close may be called from within onTurn', async (t) => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { MiB, scratch, sparseFile } from '../support/files.js';
 import { describe, run } from '../support/programs.js';
-import { inProcess, PRELUDE } from './processes.js';
+import { ADDON, inProcess, PRELUDE } from './processes.js';
 
 /** Starts a thread from such code: `prelude` in front of `body`, which is the body of an async function. */
 const WORKER = `
@@ -92,6 +92,38 @@ t.test('a thread that is terminated with I/O in flight ends, and takes everythin
   t.same(after, before);
 });
 
+t.test('a thread may be terminated while it calls into the addon', async (t) => {
+  // The call then finds that it can neither convert its arguments nor throw.
+  const body = `${WORKER}
+    const calls = {
+      submit: 'reactor.native.submit(0)',
+      push: 'reactor.native.push(0)',
+      wake: 'reactor.native.wake()',
+      addFile: 'reactor.native.removeFile(reactor.native.addFile(0, true, false))',
+      listen: 'reactor.native.listenTcp("no address", 0, 1); reactor.native.listenUnix("", 1)',
+      names: 'reactor.native.peerName(3); reactor.native.listenerPort(3); reactor.native.removeListener(3)',
+      probe: 'try { addon.probeFile(-1); } catch {} addon.lockFile(-1, true)',
+      closed: 'try { closed.native.submit(0); } catch {}',
+      make: 'try { new Small({ queueDepth: 0 }); } catch {} try { new Small({ memoryBytes: 2 ** 46 }); } catch {}',
+    };
+    const code = (call) => \`
+      const addon = require(${JSON.stringify(ADDON)});
+      const reactor = new Small();
+      const closed = new Small();
+      closed.native.close();
+      parentPort.postMessage('busy');
+      for (;;) { \${call} }
+    \`;
+    const ended = [];
+    for (const call of Object.values(calls)) {
+      const workers = [1, 2].map(() => start(code(call)));
+      await Promise.all(workers.map(message));
+      for (const worker of workers) ended.push(await worker.terminate());
+    }
+    return ended.every((code) => code === 1) && ended.length;`;
+  t.equal(await inProcess(body), 18);
+});
+
 t.test('a thread that is terminated while its onTurn never returns ends', async (t) => {
   const path = sparseFile(join(scratch(t), 'f'), 16 * MiB);
   const body = `${WORKER}
@@ -112,16 +144,18 @@ t.test('a thread that is terminated while its onTurn never returns ends', async 
   t.equal(await inProcess(body), 1);
 });
 
-t.test('a thread that ends with its reactor open ends with its own exit code', async (t) => {
+t.test('a thread that ends with its reactor open, or closing, ends with its own exit code', async (t) => {
   const body = `${WORKER}
     const open = start("new Small(); process.exit(7);");
     const idle = start("const reactor = new Small(); parentPort.postMessage(0);");
     const thrown = start("const reactor = new Small(); throw new Error('on purpose');");
     thrown.on('error', () => {});
-    const codes = [exited(open), exited(thrown)];
+    const closing = start("new Small().native.close(() => {}); process.exit(8);");
+    const later = start("new Small().native.close(() => {}); setImmediate(() => process.exit(9));");
+    const codes = [open, closing, later, thrown].map(exited);
     await message(idle);
     return [...await Promise.all(codes), await idle.terminate()];`;
-  t.same(await inProcess(body), [7, 1, 1]);
+  t.same(await inProcess(body), [7, 8, 9, 1, 1]);
 });
 
 t.test('an open reactor keeps its thread alive, a closed one lets it end', async (t) => {

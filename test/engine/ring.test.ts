@@ -118,9 +118,9 @@ t.test('the event loop goes on while completions lead to submissions without end
   }
   going = false;
   clearInterval(timer);
-  t.ok(b.completed.length > 10_000, `${b.completed.length} completions`);
-  t.ok(immediates > 50, `${immediates} immediates`);
-  t.ok(timers > 20, `${timers} timers`);
+  t.ok(b.completed.length > 1000, `${b.completed.length} completions`);
+  t.ok(immediates > 10, `${immediates} immediates`);
+  t.ok(timers > 10, `${timers} timers`);
   await b.all(tag);
   t.equal(b.completed.length, tag);
 });
