@@ -1,5 +1,6 @@
 // What the kernel will not do at once: it is done all the same, and once.
 
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -184,6 +185,19 @@ t.test('the limit that is asked for is what is in use and what is wanted, no mor
   }
 });
 
-t.test('more memory than there is address space is refused with the remedy', async (t) => {
-  fails(t, () => new Ring({ memoryBytes: 2 ** 46, queueDepth: 16 }), 'AIONBD_E_MEMORY', '--buffer-memory');
+t.test('memory that cannot be had is refused with the remedy', async (t) => {
+  const size = /VmSize:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1];
+  const limit = (bytes: number | string) =>
+    execFileSync('prlimit', ['--pid', String(process.pid), `--as=${bytes}:`], { stdio: 'inherit' });
+  limit(Number(size) * 1024 + 1024 * MiB);
+  try {
+    fails(
+      t,
+      () => new Ring({ memoryBytes: 3072 * MiB, queueDepth: 16 }),
+      'AIONBD_E_MEMORY',
+      '--buffer-memory',
+    );
+  } finally {
+    limit('unlimited');
+  }
 });
