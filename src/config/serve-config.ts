@@ -23,7 +23,7 @@ export const DEFAULTS = Object.freeze({
 });
 
 const SMALLEST_BUFFER_MEMORY_BYTES = 8 * 1024 * 1024;
-const LARGEST_BUFFER_MEMORY_BYTES = 1024 ** 4;
+const LARGEST_BUFFER_MEMORY_BYTES = 2 * 1024 ** 3;
 const SMALLEST_QUEUE_DEPTH = 16;
 const LARGEST_QUEUE_DEPTH = 32768;
 
@@ -169,7 +169,7 @@ function parseBufferMemory(text: string): number {
   if (bytes < SMALLEST_BUFFER_MEMORY_BYTES || bytes > LARGEST_BUFFER_MEMORY_BYTES) {
     throw new AionbdError(
       'AIONBD_E_USAGE',
-      `--buffer-memory ${quote(text)} is not usable: give a size from 8M to 1T`,
+      `--buffer-memory ${quote(text)} is not usable: give a size from 8M to 2G`,
     );
   }
   return bytes;

@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { getSystemErrorName } from 'node:util';
 import { AionbdError } from '../errors.js';
 import { type FileFacts, loadAddon } from './addon.js';
 import { FRAME_BYTES } from './slab.js';
@@ -39,6 +40,7 @@ export interface Backing {
 /** Largest unit that read-modify-write is done for; a disk with larger ones is served buffered. */
 const LARGEST_UNIT_BYTES = 65536;
 const SMALLEST_UNIT_BYTES = 512;
+const EWOULDBLOCK = 11;
 
 /** A key for a path's file: equal for two paths of one file. Throws AIONBD_E_FILE as {@link openBacking} does. */
 export function identify(path: string): string {
@@ -67,7 +69,8 @@ export function openBacking(options: BackingOptions): Backing {
     const directFd = direct?.facts ? direct.fd : -1;
     if (options.lock) takeLock(directFd >= 0 ? directFd : bufferedFd, path, readOnly);
 
-    const unitBytes = directFd >= 0 ? Math.max(facts.offsetAlignment, SMALLEST_UNIT_BYTES) : 1;
+    const unitBytes =
+      directFd >= 0 ? Math.max(facts.offsetAlignment, facts.memoryAlignment, SMALLEST_UNIT_BYTES) : 1;
     let directEndBytes = directFd >= 0 ? facts.sizeBytes : 0;
     if (directFd >= 0 && facts.sizeBytes % unitBytes !== 0) {
       // A direct write of the last, incomplete unit would lengthen the file. Whole pages of it go through the page
@@ -216,6 +219,11 @@ function refuse(options: BackingOptions, refusal: string): DirectAttempt {
 function takeLock(fd: number, path: string, readOnly: boolean): void {
   const result = loadAddon().lockFile(fd, !readOnly);
   if (result === 0) return;
+  if (result !== -EWOULDBLOCK) {
+    const why = getSystemErrorName(result);
+    const message = `${path} cannot be locked: ${why}; its filesystem may not do locks: use --no-lock`;
+    throw new AionbdError('AIONBD_E_FILE', message);
+  }
   const holder = lockHolder(fd);
   const who = holder === undefined ? 'another process' : `process ${holder}`;
   const remedy = 'stop that one first, or use --no-lock if you know that both may use it';

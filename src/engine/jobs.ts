@@ -55,6 +55,7 @@ export class JobEngine {
   constructor(ring: Ring, sink: JobSink, capacity: number) {
     this.#ring = ring;
     this.#sink = sink;
+    this.capacity = capacity;
     this.#free = new Int32Array(capacity);
     for (let i = 0; i < capacity; i++) this.#free[i] = capacity - 1 - i;
     this.#freeCount = capacity;
@@ -73,6 +74,8 @@ export class JobEngine {
     this.offset = new Float64Array(capacity);
     this.length = new Float64Array(capacity);
   }
+
+  readonly capacity: number;
 
   /** Jobs that can still be taken. */
   get available(): number {
@@ -156,12 +159,17 @@ export class JobEngine {
     this.#ring.file(OP_ADVISE, file, 0, this.length[job]!, this.offset[job]!, 0, job);
   }
 
-  /** Done when everything that was complete at the call is on stable storage. Concurrent syncs share one. */
+  /**
+   * Done when everything that was complete at the call is on stable storage. Concurrent syncs share one. Once one has
+   * failed, all later ones of the volume do: the kernel tells of lost data only once, and then calls its pages clean.
+   */
   sync(job: number): void {
     const volume = this.#volumes[job]!;
     this.#op[job] = OP_SYNC;
     this.#state[job] = STATE_RUNNING;
-    if (volume.runningSyncs === NO_JOB) {
+    if (volume.syncErrno !== 0) {
+      this.#end(job, volume.syncErrno);
+    } else if (volume.runningSyncs === NO_JOB) {
       this.#next[job] = NO_JOB;
       volume.runningSyncs = job;
       this.#startSync(volume, job);
@@ -173,25 +181,28 @@ export class JobEngine {
   }
 
   /**
-   * The job's client is gone. What has not started is given up (it ends with ECANCELED); what the kernel has runs on,
-   * and younger writes to the same place wait for it.
+   * The job's client is gone without a word. What has not started is given up (it ends with ECANCELED); what the
+   * kernel has runs on, and younger writes to the same place wait for it.
    */
   abandon(job: number): void {
     const state = this.#state[job];
     if (state === STATE_IDLE || state === STATE_FREE) return;
-    const volume = this.#volumes[job]!;
     if (state === STATE_WAITING) {
+      const volume = this.#volumes[job]!;
       volume.waitingMutators--;
       this.#endMutator(job, volume, ECANCELED);
       return;
     }
-    if (!isMutator(this.#op[job]!)) return;
     if (state === STATE_FILLING) this.#errno[job] = ECANCELED;
-    if (this.#exclusive[job] === 0) {
-      this.#exclusive[job] = 1;
-      volume.exclusiveMutators++;
-    }
+    this.outlive(job);
     this.#ring.cancel(job);
+  }
+
+  /** The job's client is gone after it took its leave: the job is done all the same, and younger writes wait for it. */
+  outlive(job: number): void {
+    if (!this.isRunning(job) || !isMutator(this.#op[job]!) || this.#exclusive[job] === 1) return;
+    this.#exclusive[job] = 1;
+    this.#volumes[job]!.exclusiveMutators++;
   }
 
   /** Takes the completions of file operations; the tag is the job. */
@@ -205,8 +216,15 @@ export class JobEngine {
     } else if (op === OP_ADVISE) {
       this.#end(job, result < 0 ? -result : 0);
     } else {
+      if (result === -EIO && this.#mayHideLoss(op, job, volume)) volume.syncErrno = EIO;
       this.#endMutator(job, volume, result < 0 ? -result : 0);
     }
+  }
+
+  /** Whether an EIO of this job may be the one report of data of others that could not be written back. */
+  #mayHideLoss(op: number, job: number, volume: Volume): boolean {
+    const durable = (this.#flags[job]! & IO_DURABLE) !== 0;
+    return durable && (op !== OP_WRITE || !volume.isDirect(this.offset[job]!));
   }
 
   #readDone(job: number, volume: Volume, result: number): void {
@@ -350,13 +368,25 @@ export class JobEngine {
   }
 
   #syncDone(volume: Volume, result: number): void {
-    let job = volume.runningSyncs;
-    volume.runningSyncs = volume.laterSyncs;
+    const first = volume.runningSyncs;
+    const later = volume.laterSyncs;
+    volume.runningSyncs = NO_JOB;
     volume.laterSyncs = NO_JOB;
-    if (volume.runningSyncs !== NO_JOB) this.#startSync(volume, volume.runningSyncs);
-    while (job !== NO_JOB) {
+    if (result < 0) {
+      volume.syncErrno = -result;
+      this.#endSyncs(first, -result);
+      this.#endSyncs(later, -result);
+      return;
+    }
+    volume.runningSyncs = later;
+    if (later !== NO_JOB) this.#startSync(volume, later);
+    this.#endSyncs(first, 0);
+  }
+
+  #endSyncs(first: number, errno: number): void {
+    for (let job = first; job !== NO_JOB; ) {
       const next = this.#next[job]!;
-      this.#end(job, result < 0 ? -result : 0);
+      this.#end(job, errno);
       job = next;
     }
   }

@@ -239,7 +239,7 @@ function explain(cause: unknown, options: RingOptions): unknown {
       { cause },
     );
   }
-  if (failure.syscall === 'mmap') {
+  if (failure.syscall === 'mmap' || (cause instanceof RangeError && /memoryBytes/.test(cause.message))) {
     const wanted = `${options.memoryBytes} bytes of buffer memory`;
     return new AionbdError('AIONBD_E_MEMORY', `${wanted} cannot be had; lower --buffer-memory`, { cause });
   }

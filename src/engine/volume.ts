@@ -32,6 +32,8 @@ export class Volume {
   /** Syncs that the running fdatasync covers, and those that came too late for it. */
   runningSyncs = NO_JOB;
   laterSyncs = NO_JOB;
+  /** The error of a sync that failed, for good: what it was to bring to stable storage may be lost. */
+  syncErrno = 0;
   /** Learned: the filesystem can't zero ranges. */
   zeroUnsupported = false;
 

@@ -19,6 +19,8 @@ const ACCEPT_PAUSE_MS = 100;
 /** Requests that are on their way when a stop begins are still answered ESHUTDOWN, ms. */
 const STOP_GRACE_MS = 100;
 const STOP_POLL_MS = 10;
+/** How often connections that stand still are looked for, ms. */
+const STALL_CHECK_MS = 1000;
 const DEFAULT_STOP_DEADLINE_MS = 4000;
 
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} };
@@ -77,6 +79,7 @@ class NbdServer extends EventEmitter implements Server, CompletionSink {
   #nextId = 1;
   #closed: Promise<void> | undefined;
   #allGone: (() => void) | undefined;
+  readonly #stallCheck: NodeJS.Timeout;
 
   constructor(options: ServerOptions, settings: Settings, ring: Ring, volumes: Volumes, headerBytes: number) {
     super();
@@ -100,6 +103,10 @@ class NbdServer extends EventEmitter implements Server, CompletionSink {
     this.#slab = new Slab(headerBytes, settings.bufferMemoryBytes);
     this.#transmission = new Transmission(ring, this.#slab, settings.queueDepth, 0, this.#logger);
     ring.attach(this);
+    this.#stallCheck = setInterval(() => {
+      this.#transmission.endStalled(this.#clients(), Date.now());
+      this.#ring.kick();
+    }, STALL_CHECK_MS).unref();
   }
 
   get defaultExport(): string {
@@ -274,12 +281,19 @@ class NbdServer extends EventEmitter implements Server, CompletionSink {
       await gone;
       clearInterval(timer);
     }
+    clearInterval(this.#stallCheck);
     // Waits for I/O whose connection is gone; only then is everything that will ever be written on its way.
     await this.#ring.shutdown();
     for (const { path, error } of await this.#volumes.sync()) {
       this.#logger.error({ path, error: error.message }, 'the last sync failed; written data may be lost');
     }
     this.#volumes.close();
+  }
+
+  *#clients(): Iterable<Client> {
+    for (const connection of this.#connections) {
+      if (connection?.client) yield connection.client;
+    }
   }
 
   #endIdle(graceIsOver: boolean, mustEnd: boolean): void {

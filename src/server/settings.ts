@@ -18,7 +18,8 @@ interface Limits {
 }
 
 const LIMITS: Readonly<Record<keyof Settings, Limits>> = Object.freeze({
-  bufferMemoryBytes: { initial: 64 * MIB, least: 8 * MIB, most: 1024 * 1024 * MIB },
+  // An ArrayBuffer of Node 20 ends at 4 GiB, and nobody has a use for half of that.
+  bufferMemoryBytes: { initial: 64 * MIB, least: 8 * MIB, most: 2048 * MIB },
   queueDepth: { initial: 1024, least: 16, most: 32768 },
   maxConnections: { initial: 1024, least: 1, most: 65536 },
   handshakeDeadlineMs: { initial: 10_000, least: 10, most: 2 ** 31 - 1 },

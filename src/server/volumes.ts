@@ -9,11 +9,14 @@ import type { DirectMode, ExportOptions, Logger } from './api.js';
 export class Volumes {
   readonly #backings = new Map<string, Backing>();
   readonly #volumes = new Map<string, Volume>();
+  /** By path, as looked at once: what a path leads to may change. */
+  readonly #identities = new Map<string, string>();
 
   /** Throws AIONBD_E_FILE, AIONBD_E_DIRECT or AIONBD_E_LOCKED; nothing stays open then. */
   constructor(exports: readonly ExportOptions[], lock: boolean, logger: Logger) {
     try {
-      for (const [identity, sharers] of groupByFile(exports)) {
+      for (const { path } of exports) this.#identities.set(path, identify(path));
+      for (const [identity, sharers] of this.#groupByFile(exports)) {
         const first = sharers[0]!;
         const backing = openBacking({
           path: first.path,
@@ -40,7 +43,18 @@ export class Volumes {
 
   /** The volume of a path that was given to the constructor. */
   of(path: string): Volume {
-    return this.#volumes.get(identify(path))!;
+    return this.#volumes.get(this.#identities.get(path)!)!;
+  }
+
+  #groupByFile(exports: readonly ExportOptions[]): Map<string, ExportOptions[]> {
+    const groups = new Map<string, ExportOptions[]>();
+    for (const options of exports) {
+      const identity = this.#identities.get(options.path)!;
+      const group = groups.get(identity);
+      if (group) group.push(options);
+      else groups.set(identity, [options]);
+    }
+    return groups;
   }
 
   /** Brings everything that was written to stable storage; resolves to what failed. */
@@ -65,17 +79,6 @@ export class Volumes {
     for (const backing of this.#backings.values()) backing.close();
     this.#backings.clear();
   }
-}
-
-function groupByFile(exports: readonly ExportOptions[]): Map<string, ExportOptions[]> {
-  const groups = new Map<string, ExportOptions[]>();
-  for (const options of exports) {
-    const identity = identify(options.path);
-    const group = groups.get(identity);
-    if (group) group.push(options);
-    else groups.set(identity, [options]);
-  }
-  return groups;
 }
 
 /** `auto` gives way to what another export of the same file asks for; `on` and `off` contradict each other. */

@@ -53,6 +53,10 @@ export class Client {
   /** Requests taken and not yet answered, and the memory that their data occupies. */
   inFlight = 0;
   heldBytes = 0;
+  /** Counts what moves: bytes received, replies sent. With `seenProgress` it tells who has stood still since when. */
+  progress = 0;
+  seenProgress = 0;
+  stillSinceMs = 0;
   /** In the queue of those who wait for memory or a request slot. */
   waiting = false;
   nextWaiting: Client | undefined = undefined;

@@ -97,8 +97,13 @@ export class Commands implements JobSink {
     if (errno === EOPNOTSUPP && command === CMD_TRIM) failure = 0; // only a hint (X12)
     if (command === CMD_CACHE) failure = 0; // likewise
     if (errno === EOPNOTSUPP && core.jobs.isZero(job)) {
-      this.#zeroByWriting(client, request, job);
-      return;
+      client.target.volume.zeroUnsupported = true;
+      // Unless an edge of the same range has failed already.
+      if (requests.error[request] === 0) {
+        this.#startZeroWrites(client, request, job);
+        return;
+      }
+      failure = 0;
     }
     if (failure !== 0) this.#fail(client, request, job, failure);
     if (command === CMD_READ) this.#readDone(client, request, job);
@@ -252,13 +257,7 @@ export class Commands implements JobSink {
     return job;
   }
 
-  /** The filesystem can't: remember that, and write zeroes over the range of the job that failed. */
-  #zeroByWriting(client: Client, request: number, job: number): void {
-    client.target.volume.zeroUnsupported = true;
-    this.#startZeroWrites(client, request, job);
-  }
-
-  /** Several writes at a time from the shared block of zeroes; the job becomes the first of them. */
+  /** Where the filesystem can't: several writes at a time from the shared block of zeroes; the job becomes the first. */
   #startZeroWrites(client: Client, request: number, first: number): void {
     const core = this.#core;
     const { requests, jobs } = core;

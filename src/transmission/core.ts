@@ -4,6 +4,10 @@ import { Slab } from '../engine/slab.js';
 import { type Client, NONE } from './client.js';
 import type { RequestTable } from './requests.js';
 
+/** 1/RESERVE of everything is for connections that hold nothing; 1/LARGEST_SHARE is the most that one may hold. */
+const RESERVE = 4;
+const LARGEST_SHARE = 2;
+
 /** Room for one reply header of any kind, bytes. */
 export const HEADER_SLOT_BYTES = 32;
 
@@ -20,8 +24,9 @@ export const TAG_OTHER = 2;
 /**
  * What the parts of the transmission phase share: the tables, the memory, and who may have how much of it.
  *
- * A connection may hold as much memory as is free, and as many requests as are free. With k connections that take all
- * they can (because they never read their replies, say), each ends up with 1/(k+1), and so much is left for the next.
+ * Of memory, requests and jobs a connection may have up to a half, and the last quarter of each is kept for
+ * connections that have nothing yet. So one that takes all it can get and never reads its replies takes nothing from the
+ * others; several of them slow the others down to one piece at a time, until {@link Transmission.endStalled} ends them.
  */
 export class Core {
   readonly ring: Ring;
@@ -60,8 +65,9 @@ export class Core {
   }
 
   mayTakeRequest(client: Client): boolean {
-    const available = this.requests.available;
-    return available > 0 && (client.inFlight === 0 || client.inFlight < available);
+    const { available, capacity } = this.requests;
+    if (client.inFlight === 0) return available > 0;
+    return available > capacity / RESERVE && client.inFlight < capacity / LARGEST_SHARE;
   }
 
   /**
@@ -70,12 +76,12 @@ export class Core {
    */
   takePiece(client: Client, request: number, isWrite: boolean): number {
     const { requests, jobs } = this;
-    if (jobs.available === 0) return NONE;
+    if (jobs.available <= (client.heldBytes > 0 ? jobs.capacity / RESERVE : 0)) return NONE;
     const volume = client.target.volume;
     const offset = requests.cursor[request]!;
     const length = volume.pieceBytes(offset, requests.end[request]! - offset, isWrite);
     const bytes = Slab.blockBytes(volume.blockBytes(offset, length, isWrite));
-    if (client.heldBytes > 0 && client.heldBytes + bytes > this.slab.freeBytes) return NONE;
+    if (client.heldBytes > 0 && !this.#mayHold(client, bytes)) return NONE;
     const block = this.slab.take(bytes);
     if (block < 0) return NONE;
     const job = jobs.take(volume, request);
@@ -88,6 +94,33 @@ export class Core {
     jobs.offset[job] = offset;
     jobs.length[job] = length;
     return job;
+  }
+
+  #mayHold(client: Client, moreBytes: number): boolean {
+    const { freeBytes, totalBytes } = this.slab;
+    return (
+      freeBytes - moreBytes >= totalBytes / RESERVE &&
+      client.heldBytes + moreBytes <= totalBytes / LARGEST_SHARE
+    );
+  }
+
+  /** Gives a job that is not running a larger block instead of its own. False, and no block, when there is none. */
+  exchangeBlock(client: Client, job: number, bytes: number): boolean {
+    const { jobs, slab } = this;
+    slab.give(jobs.block[job]!);
+    client.heldBytes -= this.pieceBlockBytes[job]!;
+    const blockBytes = Slab.blockBytes(bytes);
+    const block = slab.take(blockBytes);
+    this.pieceBlockBytes[job] = block < 0 ? 0 : blockBytes;
+    if (block < 0) return false;
+    jobs.block[job] = block;
+    client.heldBytes += blockBytes;
+    return true;
+  }
+
+  /** Whether anybody waits for memory or requests. */
+  get hasWaiting(): boolean {
+    return this.#firstWaiting !== undefined;
   }
 
   /** A job without memory of its own. Call only when one is available. */

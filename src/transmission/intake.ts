@@ -68,6 +68,7 @@ export class Intake {
   /** The armed receive has brought `count` bytes. */
   received(client: Client, count: number): void {
     client.receiving = false;
+    client.progress++;
     if (client.receivingPayload) {
       client.receivingPayload = false;
       const room = this.#core.jobs.length[client.writeJob]! - client.pieceFilled;

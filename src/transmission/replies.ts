@@ -31,8 +31,12 @@ export class Replies {
 
   /** A READ has all that it needs to begin: its first pieces, or its next one. */
   dataReady(client: Client, request: number): void {
-    if (client.streaming === request || client.streaming === NONE) this.#sendPieces(client, request);
-    else this.#queue(client, request);
+    if (client.streaming !== request && client.streaming !== NONE) {
+      this.#queue(client, request);
+      return;
+    }
+    this.#sendPieces(client, request);
+    this.#flushReady(client);
   }
 
   /** A SEND with TAG_PIECE or TAG_REPLY has completed; `result` below 0 is a negative errno. */
@@ -40,6 +44,7 @@ export class Replies {
     const core = this.#core;
     const client = core.requests.client[request]!;
     core.requests.sends[request]!--;
+    client.progress++;
     const piece = core.requests.finalPiece[request]!;
     if (piece !== NONE) core.releaseJob(client, piece);
     if (client.status === STATUS_DEAD) {
@@ -58,6 +63,7 @@ export class Replies {
     const request = jobs.owner[job]!;
     const client = requests.client[request]!;
     requests.sends[request]!--;
+    client.progress++;
     if (client.status === STATUS_DEAD || result < 0) {
       core.releaseJob(client, job);
       if (client.status === STATUS_DEAD) this.releaseIfDone(request);
@@ -74,14 +80,20 @@ export class Replies {
     if (requests.jobs[request] === 0 && requests.sends[request] === 0) this.#core.releaseRequest(request);
   }
 
-  /** The piece's block is used again, so a READ of any length never waits for memory once it has begun. */
+  /**
+   * The piece's block is used again, so a READ never waits for memory once it has begun. (Only where a short piece
+   * ended at the last whole unit of the file can the next one be larger.)
+   */
   #readNextPiece(client: Client, request: number, job: number): void {
     const { requests, jobs } = this.#core;
     const volume = client.target.volume;
     const offset = requests.cursor[request]!;
     const length = volume.pieceBytes(offset, requests.end[request]! - offset, false);
-    if (volume.blockBytes(offset, length, false) > this.#core.pieceBlockBytes[job]!) {
-      throw new Error(`a piece at ${offset} does not fit into the block of the one before`);
+    const bytes = volume.blockBytes(offset, length, false);
+    if (bytes > this.#core.pieceBlockBytes[job]! && !this.#core.exchangeBlock(client, job, bytes)) {
+      this.#core.releaseJob(client, job);
+      this.#core.drop(client, 'there was no memory for the rest of a READ whose reply had begun');
+      return;
     }
     requests.cursor[request] = offset + length;
     jobs.data[job] = jobs.block[job]! + volume.leadBytes(offset);
@@ -139,7 +151,6 @@ export class Replies {
         requests.finalPiece[request] = job;
         requests.state[request] = REQUEST_SENDING;
         client.streaming = NONE;
-        if (client.firstReady !== NONE) this.#flushReady(client);
         return;
       }
     }
@@ -181,6 +192,7 @@ export class Replies {
     client.lastReady = request;
   }
 
+  /** Sends what queued behind a READ that has now been sent whole, up to the next one that has not. */
   #flushReady(client: Client): void {
     const { requests } = this.#core;
     while (client.firstReady !== NONE && client.streaming === NONE) {

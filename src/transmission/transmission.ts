@@ -11,6 +11,8 @@ import { REQUEST_SENDING, RequestTable } from './requests.js';
 
 /** Jobs beyond one for each request: the further pieces of large requests. */
 const EXTRA_JOBS = 256;
+/** How long a client may stand still with what others wait for, ms. */
+export const STALL_MS = 10_000;
 
 export interface TransmissionLog {
   warn(fields: object, message: string): void;
@@ -106,9 +108,36 @@ export class Transmission {
     if (client.inFlight === 0) this.drop(client, reason);
   }
 
-  /** Ends a connection: what has not started of its requests never will, what has ends without a reply. */
+  /**
+   * Ends those of `clients` that hold memory or requests others wait for, and have neither sent nor taken anything for
+   * {@link STALL_MS} although no I/O of theirs is at work. Call it now and then; `nowMs` is a clock's.
+   */
+  endStalled(clients: Iterable<Client>, nowMs: number): void {
+    const { hasWaiting } = this.#core;
+    for (const client of clients) {
+      if (client.inFlight === 0 || client.waiting || client.progress !== client.seenProgress) {
+        client.seenProgress = client.progress;
+        client.stillSinceMs = nowMs;
+      } else if (hasWaiting && nowMs - client.stillSinceMs >= STALL_MS && !this.#isWorking(client)) {
+        this.drop(client, `it took nothing for ${STALL_MS / 1000} s while others waited for memory`);
+      }
+    }
+  }
+
+  #isWorking(client: Client): boolean {
+    for (let request = 0; request < this.#requests.capacity; request++) {
+      if (this.#requests.client[request] === client && this.#requests.running[request]! > 0) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Ends a connection, and requests without their replies. Of a client that had taken its leave they are still carried
+   * out (X19); otherwise what has not started never will.
+   */
   drop(client: Client, reason: string): void {
     if (client.status === STATUS_DEAD) return;
+    const tookLeave = client.status === STATUS_LEAVING;
     client.status = STATUS_DEAD;
     client.reason = reason;
     client.target.counters.connections[0]!--;
@@ -119,7 +148,8 @@ export class Transmission {
     // Ending waiting jobs ends requests, hence jobs first; a request whose jobs run goes when they are done.
     for (let job = 0; job < this.#jobCapacity; job++) {
       if (this.#jobs.isRunning(job) && this.#requests.client[this.#jobs.owner[job]!] === client) {
-        this.#jobs.abandon(job);
+        if (tookLeave) this.#jobs.outlive(job);
+        else this.#jobs.abandon(job);
       }
     }
     for (let request = 0; request < this.#requests.capacity; request++) {

@@ -114,7 +114,7 @@ t.test('a flag with a value that is not usable is refused with the usable ones',
   refused(t, { files, logLevel: 'loud' }, 'AIONBD_E_USAGE', '"loud"', 'debug');
   refused(t, { files, logFormat: 'xml' }, 'AIONBD_E_USAGE', '"xml"', 'pretty');
   refused(t, { files, bufferMemory: '7M' }, 'AIONBD_E_USAGE', '"7M"', '8M');
-  refused(t, { files, bufferMemory: '2T' }, 'AIONBD_E_USAGE', '"2T"', '1T');
+  refused(t, { files, bufferMemory: '2T' }, 'AIONBD_E_USAGE', '"2T"', '2G');
   refused(t, { files, bufferMemory: 'much' }, 'AIONBD_E_SIZE', '"much"');
   for (const queueDepth of ['15', '32769', '', '1K', '-16', '1e3']) {
     refused(t, { files, queueDepth }, 'AIONBD_E_USAGE', JSON.stringify(queueDepth), '16 to 32768');
