@@ -131,7 +131,7 @@ export class Simulation {
   heldBack: ((op: number, offset: number) => boolean) | undefined;
   readonly #options: SimulationOptions;
   readonly #bytes: Uint8Array;
-  #io: FileIo[] = [];
+  readonly #io: FileIo[] = [];
   #completions: [op: number, tag: number, result: number][] = [];
   /** Free at rest, with nobody connected. */
   readonly freeAtRest: number;
@@ -142,7 +142,7 @@ export class Simulation {
     this.image = Buffer.alloc(options.sizeBytes);
     const requests = options.requests ?? 64;
     const headerBytes = Math.ceil(Transmission.headerBytes(requests) / FRAME_BYTES) * FRAME_BYTES;
-    const memoryBytes = options.memoryBytes ?? 8 * 1024 * 1024;
+    const memoryBytes = options.memoryBytes ?? 2 * 1024 * 1024;
     const memory = new ArrayBuffer(headerBytes + memoryBytes);
     this.#bytes = new Uint8Array(memory);
     this.slab = new Slab(headerBytes, memoryBytes);
@@ -197,8 +197,10 @@ export class Simulation {
     if (possible.length === 0 && this.#completions.length === 0) return false;
     const count = 1 + this.random(Math.min(4, possible.length));
     for (let i = 0; i < count && possible.length > 0; i++) {
-      const [happens] = possible.splice(this.random(possible.length), 1);
-      happens!();
+      const at = this.random(possible.length);
+      this.#happen(possible[at]!);
+      possible[at] = possible.at(-1)!;
+      possible.pop();
     }
     const batch = this.#completions;
     this.#completions = [];
@@ -207,20 +209,31 @@ export class Simulation {
     return true;
   }
 
-  #possible(): (() => void)[] {
-    const possible: (() => void)[] = [];
+  #possible(): (FileIo | SimulatedPeer)[] {
+    const possible: (FileIo | SimulatedPeer)[] = [];
     for (const io of this.#io) {
-      if (!this.heldBack?.(io.op, io.offset)) possible.push(() => this.#finishIo(io));
+      if (!this.heldBack?.(io.op, io.offset)) possible.push(io);
     }
     for (const peer of this.peers) {
-      if (!peer) continue;
-      if (peer.armed && (peer.input.length > 0 || peer.hasLeft)) possible.push(() => this.#deliver(peer));
-      const send = peer.sends[0];
-      if (send && (peer.hasLeft || peer.appetite >= send.headerLength + send.length)) {
-        possible.push(() => this.#takeReply(peer));
-      }
+      if (peer && (this.#canDeliver(peer) || this.#canTakeReply(peer))) possible.push(peer);
     }
     return possible;
+  }
+
+  #canDeliver(peer: SimulatedPeer): boolean {
+    return peer.armed !== undefined && (peer.input.length > 0 || peer.hasLeft);
+  }
+
+  #canTakeReply(peer: SimulatedPeer): boolean {
+    const send = peer.sends[0];
+    return send !== undefined && (peer.hasLeft || peer.appetite >= send.headerLength + send.length);
+  }
+
+  #happen(what: FileIo | SimulatedPeer): void {
+    if (!(what instanceof SimulatedPeer)) this.#finishIo(what);
+    else if (this.#canDeliver(what) && (!this.#canTakeReply(what) || this.random(2) === 0))
+      this.#deliver(what);
+    else if (this.#canTakeReply(what)) this.#takeReply(what);
   }
 
   #complete(op: number, tag: number, result: number): void {
@@ -234,8 +247,9 @@ export class Simulation {
   }
 
   #finishIo(io: FileIo): void {
-    if (!this.#io.includes(io)) return;
-    this.#io = this.#io.filter((other) => other !== io);
+    const at = this.#io.indexOf(io);
+    if (at < 0) return;
+    this.#io.splice(at, 1);
     const errno = this.#options.fault?.(io.op, io.offset, io.length) ?? 0;
     if (errno !== 0) {
       this.#completions.push([io.op, io.tag, -errno]);
@@ -389,9 +403,10 @@ export class Simulation {
 
   /** Half of what is to be cancelled has not started. */
   #cancel(tag: number): void {
-    const io = this.#io.find((other) => other.tag === tag);
+    const at = this.#io.findIndex((other) => other.tag === tag);
+    const io = this.#io[at];
     if (!io || io.moved || this.heldBack?.(io.op, io.offset) || this.random(2) === 0) return;
-    this.#io = this.#io.filter((other) => other !== io);
+    this.#io.splice(at, 1);
     this.#completions.push([io.op, io.tag, -ECANCELED]);
   }
 
