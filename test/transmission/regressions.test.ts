@@ -1,0 +1,89 @@
+// Faults that were found by reading, each with the sequence that showed it.
+
+import t from 'tap';
+import { OP_SYNC, OP_WRITE, OP_ZERO } from '../../src/engine/ring.js';
+import { KiB } from '../support/files.js';
+import { Simulation } from './simulation.js';
+import { DISC, EIO, FLUSH, requestBytes, WRITE, WRITE_ZEROES } from './wire.js';
+
+const LINUX_EIO = 5;
+const LINUX_EOPNOTSUPP = 95;
+
+t.test(
+  'X13: an edge that fails where fallocate is not supported either is an error, not the end of the server',
+  async (t) => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const simulation = new Simulation({
+        sizeBytes: 512 * KiB,
+        unitBytes: 512,
+        seed,
+        fault: (op, offset) =>
+          op === OP_ZERO ? LINUX_EOPNOTSUPP : op === OP_WRITE && offset < 4096 ? LINUX_EIO : 0,
+      });
+      const peer = simulation.connect();
+      peer.send({ type: WRITE_ZEROES, cookie: 1n, offset: 100, length: 300 * KiB });
+      simulation.run();
+      peer.send({ type: WRITE_ZEROES, cookie: 2n, offset: 8 * KiB, length: 300 * KiB });
+      simulation.run();
+      t.same(
+        peer.replies.map(({ cookie, error }) => [Number(cookie), error]),
+        [
+          [1, EIO],
+          [2, 0],
+        ],
+        `seed ${seed}`,
+      );
+    }
+  },
+);
+
+t.test(
+  'X19: what was asked for before DISC is done, even if the client does not wait for its replies',
+  async (t) => {
+    const simulation = new Simulation({ sizeBytes: 64 * KiB, unitBytes: 4096, requests: 256 });
+    const peer = simulation.connect();
+    const writes = Array.from({ length: 50 }, (_, i) => ({
+      type: WRITE,
+      cookie: BigInt(i),
+      offset: 10 * i + 1,
+      payload: Buffer.alloc(10, i + 1),
+    }));
+    simulation.heldBack = (op) => op === OP_WRITE;
+    peer.send(...writes);
+    peer.push(requestBytes({ type: DISC, cookie: 0n }));
+    simulation.run();
+    peer.hasLeft = true;
+    simulation.heldBack = undefined;
+    simulation.run();
+    const missing = writes.filter(
+      ({ offset, payload }) => !simulation.image.subarray(offset, offset + 10).equals(payload),
+    );
+    t.same(missing, []);
+    t.ok(simulation.isAtRest, 'and nothing is held afterwards');
+    t.same(simulation.faults, []);
+  },
+);
+
+t.test('X10: a flush that failed fails those that waited for it, and all later ones', async (t) => {
+  let failing = true;
+  const simulation = new Simulation({
+    sizeBytes: 64 * KiB,
+    unitBytes: 512,
+    fault: (op) => (op === OP_SYNC && failing ? LINUX_EIO : 0),
+  });
+  const peers = [simulation.connect(), simulation.connect()];
+  simulation.heldBack = (op) => op === OP_SYNC;
+  for (const peer of peers) {
+    peer.send({ type: FLUSH, cookie: 1n });
+    simulation.run();
+  }
+  simulation.heldBack = undefined;
+  simulation.run();
+  failing = false;
+  peers[0]!.send({ type: FLUSH, cookie: 2n });
+  simulation.run();
+  t.same(
+    peers.map((peer) => peer.replies.map(({ error }) => error)),
+    [[EIO, EIO], [EIO]],
+  );
+});
