@@ -1,0 +1,430 @@
+// Many clients, every order in which their I/O can end: on the simulated reactor, so a seed gives the same run again.
+
+import t from 'tap';
+import { KiB, pattern } from '../support/files.js';
+import { randomNumbers, type SimulatedPeer, Simulation } from './simulation.js';
+import {
+  CACHE,
+  DISC,
+  EINVAL,
+  EIO,
+  FLUSH,
+  FUA,
+  NO_HOLE,
+  READ,
+  type Request,
+  requestBytes,
+  TRIM,
+  WRITE,
+  WRITE_ZEROES,
+} from './wire.js';
+
+const OP_READ = 1;
+const OP_ZERO = 5;
+const EOPNOTSUPP = 95;
+const LINUX_EIO = 5;
+
+const KINDS = [
+  { title: 'buffered', unitBytes: 0, sizeBytes: 200_003 },
+  { title: 'direct, 512-byte units', unitBytes: 512, sizeBytes: 256 * KiB },
+  { title: 'direct, 4 KiB units, an odd size', unitBytes: 4096, sizeBytes: 200_003 },
+  { title: 'direct, 64 KiB units', unitBytes: 65_536, sizeBytes: 1024 * KiB },
+];
+
+/** What is wrong with the end of a simulation in which all clients have gone. */
+function troubles(simulation: Simulation, peers: readonly SimulatedPeer[] = []): string[] {
+  const found = [...simulation.faults];
+  for (const peer of peers) if (peer.reader.fault) found.push(peer.reader.fault);
+  if (!simulation.isAtRest)
+    found.push(`${simulation.freeAtRest - simulation.slab.freeBytes} bytes are still held`);
+  return found;
+}
+
+/** Calls `play` for seeds until one has something to complain of; returns that complaint. */
+function firstTrouble(seeds: number, play: (seed: number) => string[]): string {
+  for (let seed = 1; seed <= seeds; seed++) {
+    const found = play(seed);
+    if (found.length > 0) return `seed ${seed}: ${found.join('; ')}`;
+  }
+  return '';
+}
+
+/**
+ * Clients that each keep some requests in flight, on ranges that do not overlap, with neighbours in the same units.
+ * Reads are compared with the model; so is the image at the end.
+ */
+function mixedLoad(
+  simulation: Simulation,
+  seed: number,
+  { clients = 4, inFlight = 6, requests = 150, largest = 20_000 } = {},
+): string[] {
+  const random = randomNumbers(seed);
+  const { sizeBytes } = simulation.target;
+  const model = pattern(sizeBytes, seed);
+  model.copy(simulation.image);
+  const busy: { start: number; end: number }[] = [];
+  const found: string[] = [];
+  let cookie = 1n;
+  let left = requests;
+  const next = (peer: SimulatedPeer) => {
+    if (left-- <= 0) return;
+    const length = 1 + random(random(3) === 0 ? largest : 600);
+    const start = random(Math.max(1, sizeBytes - length));
+    const end = Math.min(start + length, sizeBytes);
+    if (busy.some((other) => other.start < end && start < other.end)) {
+      next(peer); // counts as one of the requests, so this ends
+      return;
+    }
+    const range = { start, end };
+    busy.push(range);
+    const type = [READ, READ, WRITE, WRITE, WRITE, TRIM, WRITE_ZEROES, FLUSH, CACHE][random(9)]!;
+    const flags = (random(4) === 0 ? FUA : 0) | (type === WRITE_ZEROES && random(2) === 0 ? NO_HOLE : 0);
+    const payload = type === WRITE ? pattern(end - start, random(1 << 30)) : undefined;
+    const request: Request = {
+      type,
+      flags,
+      cookie: cookie++,
+      offset: start,
+      length: end - start,
+      ...(payload ? { payload } : {}),
+    };
+    waiting.set(request.cookie, (error, data) => {
+      busy.splice(busy.indexOf(range), 1);
+      if (error !== 0) found.push(`command ${type} [${start}, ${end}) answered ${error}`);
+      if (type === READ && !data.equals(model.subarray(start, end)))
+        found.push(`READ [${start}, ${end}) differs`);
+      payload?.copy(model, start);
+      if (type === WRITE_ZEROES) model.fill(0, start, end);
+      // What a trim leaves is not defined: from now on it is what is there.
+      if (type === TRIM) simulation.image.copy(model, start, start, end);
+      next(peer);
+    });
+    peer.send(request);
+  };
+  const waiting = new Map<bigint, (error: number, data: Buffer) => void>();
+  const peers = Array.from({ length: clients }, () => simulation.connect());
+  for (const peer of peers) {
+    peer.onReply = ({ cookie: answered, error, data }) => waiting.get(answered)?.(error, data);
+    for (let i = 0; i < inFlight; i++) next(peer);
+  }
+  simulation.run();
+  if (busy.length > 0) found.push(`${busy.length} requests were never answered`);
+  if (!simulation.image.equals(model))
+    found.push(`the image differs from the model at ${firstDifference(simulation.image, model)}`);
+  for (const peer of peers) peer.push(requestBytes({ type: DISC, cookie: 0n }));
+  simulation.run();
+  return [...found, ...troubles(simulation, peers)];
+}
+
+function firstDifference(a: Buffer, b: Buffer): number {
+  return a.findIndex((byte, at) => byte !== b[at]);
+}
+
+for (const { title, unitBytes, sizeBytes } of KINDS) {
+  t.test(`on an export that is ${title}, in whatever order I/O ends`, (t) => {
+    t.equal(
+      firstTrouble(60, (seed) => mixedLoad(new Simulation({ sizeBytes, unitBytes, seed }), seed)),
+      '',
+      'reads are exact and the image equals the model',
+    );
+    const small = (seed: number) => new Simulation({ sizeBytes: 2 * unitBytes || 8192, unitBytes, seed });
+    t.equal(
+      firstTrouble(60, (seed) => mixedLoad(small(seed), seed, { largest: 300 })),
+      '',
+      'also when everybody writes into the same two units',
+    );
+    const tight = (seed: number) =>
+      new Simulation({ sizeBytes, unitBytes, seed, memoryBytes: 1536 * KiB, requests: 16 });
+    t.equal(
+      firstTrouble(30, (seed) =>
+        mixedLoad(tight(seed), seed, { clients: 8, inFlight: 20, largest: 190_000 }),
+      ),
+      '',
+      'also with hardly any memory and more requests than there are places for',
+    );
+    const withoutZeroing = (seed: number) =>
+      new Simulation({
+        sizeBytes,
+        unitBytes,
+        seed,
+        fault: (op) => (op === OP_ZERO ? EOPNOTSUPP : 0),
+      });
+    t.equal(
+      firstTrouble(30, (seed) => mixedLoad(withoutZeroing(seed), seed, { largest: 150_000 })),
+      '',
+      'also where the filesystem cannot zero ranges',
+    );
+    t.end();
+  });
+}
+
+t.test(
+  'a filesystem that cannot zero ranges: a large WRITE_ZEROES is written, with NO_HOLE and FUA too',
+  (t) => {
+    for (const { title, unitBytes } of KINDS) {
+      const sizeBytes = 5 * 1024 * KiB + 1;
+      const simulation = new Simulation({
+        sizeBytes,
+        unitBytes,
+        fault: (op) => (op === OP_ZERO ? EOPNOTSUPP : 0),
+      });
+      for (const flags of [0, FUA, NO_HOLE, FUA | NO_HOLE]) {
+        simulation.image.fill(0xff);
+        const peer = simulation.connect();
+        peer.send({ type: WRITE_ZEROES, flags, cookie: 1n, offset: 3, length: sizeBytes - 5 });
+        peer.push(requestBytes({ type: DISC, cookie: 0n }));
+        simulation.run();
+        const inner = simulation.image.subarray(3, -2);
+        t.same(
+          peer.replies.map((reply) => reply.error),
+          [0],
+          `${title}, flags ${flags}: success`,
+        );
+        t.ok(
+          inner.every((byte) => byte === 0),
+          'all zeroes',
+        );
+        t.ok(
+          simulation.image[2] === 0xff && simulation.image.at(-2) === 0xff,
+          'and its neighbours as they were',
+        );
+        t.same(troubles(simulation), []);
+      }
+    }
+    t.end();
+  },
+);
+
+t.test('a disk that fails', (t) => {
+  for (const { title, unitBytes, sizeBytes } of KINDS) {
+    t.equal(
+      firstTrouble(60, (seed) => {
+        const random = randomNumbers(seed);
+        let failing = true;
+        const simulation = new Simulation({
+          sizeBytes,
+          unitBytes,
+          seed,
+          fault: () => (failing && random(3) === 0 ? LINUX_EIO : 0),
+        });
+        const peer = simulation.connect();
+        const errors = new Set<number>();
+        peer.onReply = ({ error }) => errors.add(error);
+        for (let i = 0; i < 60; i++) {
+          const type = [READ, WRITE, TRIM, WRITE_ZEROES, FLUSH, CACHE][random(6)]!;
+          const length = 1 + random(sizeBytes / 4);
+          const offset = random(sizeBytes - length);
+          peer.send({
+            type,
+            cookie: BigInt(i),
+            offset,
+            length,
+            ...(type === WRITE ? { payload: Buffer.alloc(length) } : {}),
+          });
+        }
+        simulation.run();
+        failing = false;
+        peer.send({ type: READ, cookie: 1000n, offset: 1, length: 1000 });
+        simulation.run();
+        const found: string[] = [];
+        if (peer.reader.outstanding > 0) found.push(`${peer.reader.outstanding} requests without a reply`);
+        if (peer.isClosed) found.push('the connection was dropped');
+        if ([...errors].some((error) => error !== 0 && error !== EIO)) found.push(`errors ${[...errors]}`);
+        peer.push(requestBytes({ type: DISC, cookie: 0n }));
+        simulation.run();
+        return [...found, ...troubles(simulation, [peer])];
+      }),
+      '',
+      `${title}: EIO or success, one reply each, and the connection lives`,
+    );
+  }
+  t.end();
+});
+
+t.test('X4: a READ that fails after its reply has begun ends the connection, never with wrong bytes', (t) => {
+  for (const { title, unitBytes } of KINDS) {
+    const sizeBytes = 12 * 1024 * KiB;
+    const simulation = new Simulation({
+      sizeBytes,
+      unitBytes,
+      fault: (op, offset) => (op === OP_READ && offset >= 9 * 1024 * KiB ? LINUX_EIO : 0),
+    });
+    const peer = simulation.connect();
+    peer.send({ type: READ, cookie: 1n, offset: 1, length: 11 * 1024 * KiB });
+    peer.send({ type: FLUSH, cookie: 2n });
+    simulation.run();
+    t.ok(peer.isClosed, `${title}: dropped`);
+    t.equal(
+      peer.replies.find(({ cookie }) => cookie === 1n),
+      undefined,
+      'the READ is not complete',
+    );
+    t.same(troubles(simulation, [peer]), []);
+    const short = simulation.connect();
+    short.send({ type: READ, cookie: 1n, offset: 9 * 1024 * KiB + 1, length: 100_000 });
+    simulation.run();
+    t.equal(short.replies[0]?.error, EIO, 'one that fails before is answered EIO');
+  }
+  t.end();
+});
+
+t.test('a connection that dies, at any moment', (t) => {
+  for (const { title, unitBytes, sizeBytes } of KINDS) {
+    t.equal(
+      firstTrouble(150, (seed) => {
+        const simulation = new Simulation({
+          sizeBytes,
+          unitBytes,
+          seed,
+          memoryBytes: 4096 * KiB,
+          requests: 32,
+        });
+        const random = randomNumbers(seed);
+        const peers: SimulatedPeer[] = [];
+        for (let round = 0; round < 6; round++) {
+          const peer = simulation.connect();
+          peers.push(peer);
+          const requests: Request[] = [];
+          for (let i = 0; i < 20; i++) {
+            const type = [READ, WRITE, WRITE, TRIM, WRITE_ZEROES, FLUSH][random(6)]!;
+            const length = 1 + random(random(4) === 0 ? sizeBytes / 2 : 3000);
+            const offset = random(sizeBytes - length);
+            const payload = type === WRITE ? { payload: Buffer.alloc(length, round) } : {};
+            requests.push({ type, cookie: BigInt(i), offset, length, ...payload });
+          }
+          for (const request of requests) peer.reader.expect(request);
+          const bytes = Buffer.concat(requests.map(requestBytes));
+          peer.push(bytes.subarray(0, random(bytes.length))); // in the middle of anything
+          if (random(3) === 0) peer.appetite = random(5000);
+          simulation.run(random(200));
+          peer.hasLeft = true;
+        }
+        simulation.run();
+        const found = troubles(simulation, peers);
+        return [...found, ...mixedLoad(simulation, seed, { requests: 30 })];
+      }),
+      '',
+      `${title}: everything is given back, and the next clients are served`,
+    );
+  }
+  t.end();
+});
+
+t.test('an old write of a connection that died does not undo a newer one of its successor', (t) => {
+  for (const { title, unitBytes, sizeBytes } of KINDS) {
+    t.equal(
+      firstTrouble(150, (seed) => {
+        const simulation = new Simulation({ sizeBytes, unitBytes, seed });
+        const random = randomNumbers(seed);
+        const unit = unitBytes || 4096;
+        const old = simulation.connect();
+        // Some of the old writes touch each other, so that some wait for others; some are aligned, and zeroes are too.
+        for (let i = 0; i < 12; i++) {
+          const isAligned = random(2) === 0;
+          const offset = isAligned ? random(2) * unit : random(2 * unit);
+          const length = isAligned ? unit : 1 + random(unit);
+          if (random(4) === 0) old.send({ type: WRITE_ZEROES, cookie: BigInt(i), offset, length });
+          else old.send({ type: WRITE, cookie: BigInt(i), offset, payload: Buffer.alloc(length, 0x0d) });
+        }
+        simulation.run(random(30));
+        old.hasLeft = true;
+        // The server learns of the end, and then the successor comes.
+        for (let i = 0; i < 1000 && !old.isClosed; i++) simulation.run(1);
+        const successor = simulation.connect();
+        const payload = pattern(2 * unit + 100, seed);
+        const start = random(50);
+        successor.send({ type: WRITE, cookie: 1n, offset: start, payload });
+        simulation.run();
+        successor.push(requestBytes({ type: DISC, cookie: 0n }));
+        simulation.run();
+        const isNew = simulation.image.subarray(start, start + payload.length).equals(payload);
+        return [
+          ...troubles(simulation, [successor]),
+          ...(isNew ? [] : ['an old write came after the new one']),
+        ];
+      }),
+      '',
+      title,
+    );
+  }
+  t.end();
+});
+
+/** Clients that take a few bytes of their replies, and have more requests than they may. */
+function stuckClients(simulation: Simulation, count: number): SimulatedPeer[] {
+  return Array.from({ length: count }, (_, number) => {
+    const peer = simulation.connect();
+    peer.appetite = 100;
+    for (let i = 0; i < 50; i++) {
+      const length = (number % 3 === 0 ? 300 : 3) * KiB;
+      peer.send({ type: READ, cookie: BigInt(i), offset: i, length });
+    }
+    simulation.run();
+    return peer;
+  });
+}
+
+/** Whether a newcomer gets a large WRITE and READ done. */
+function isServed(simulation: Simulation): boolean {
+  const peer = simulation.connect();
+  const payload = pattern(700_000, 1);
+  peer.send({ type: WRITE, cookie: 1n, offset: 7, payload });
+  simulation.run();
+  peer.send({ type: READ, cookie: 2n, offset: 7, length: payload.length });
+  simulation.run();
+  return peer.replies.length === 2 && peer.replies[1]!.data.equals(payload);
+}
+
+t.test('X22: clients that never read their replies do not keep others from being served', (t) => {
+  for (const { title, unitBytes } of KINDS) {
+    for (const count of [1, 2, 5]) {
+      const simulation = new Simulation({ sizeBytes: 1024 * KiB, unitBytes, memoryBytes: 8192 * KiB });
+      const stuck = stuckClients(simulation, count);
+      t.ok(isServed(simulation), `${title}: ${count} stuck clients, one that is served`);
+      for (const other of stuck) other.appetite = Number.POSITIVE_INFINITY;
+      simulation.run();
+      const answered = stuck.reduce((sum, other) => sum + other.replies.length, 0);
+      t.equal(answered, 50 * count, 'and when they read again they get everything');
+    }
+  }
+  t.end();
+});
+
+t.test('thousands of replies may wait behind one', (t) => {
+  const requests = 32_768;
+  const simulation = new Simulation({
+    sizeBytes: 8192 * KiB,
+    unitBytes: 0,
+    requests,
+    memoryBytes: 256 * 1024 * KiB,
+  });
+  const peer = simulation.connect();
+  let held = true;
+  simulation.heldBack = (op, offset) => held && op === OP_READ && offset >= 5 * 1024 * KiB;
+  peer.send({ type: READ, cookie: 0n, offset: 0, length: 6 * 1024 * KiB });
+  simulation.run();
+  const small: Request[] = [];
+  for (let i = 1; i <= 16_000; i++) small.push({ type: READ, cookie: BigInt(i), offset: i, length: 16 });
+  // In the order of their completion, all at once.
+  peer.send(...small);
+  simulation.run();
+  held = false;
+  t.doesNotThrow(() => simulation.run());
+  t.equal(peer.replies.length, 16_001);
+  t.equal(peer.reader.fault, undefined);
+  t.end();
+});
+
+t.test('a refused request leaves the next ones their turn', (t) => {
+  const simulation = new Simulation({ sizeBytes: 64 * KiB, unitBytes: 512, requests: 16 });
+  const peer = simulation.connect();
+  for (let i = 0; i < 200; i++) {
+    peer.send({ type: i % 2 === 0 ? 77 : FLUSH, cookie: BigInt(i), length: 1 });
+    if (i % 3 === 0)
+      peer.send({ type: WRITE, cookie: 1000n + BigInt(i), offset: 64 * KiB, payload: Buffer.alloc(9000) });
+  }
+  simulation.run();
+  t.equal(peer.reader.outstanding, 0);
+  t.equal(peer.replies.filter(({ error }) => error === EINVAL).length, 100);
+  t.end();
+});
