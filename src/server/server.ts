@@ -203,6 +203,7 @@ class NbdServer extends EventEmitter implements Server, CompletionSink {
       failed: (reason) => this.#end(connection, reason),
     });
     if (!connection.handshake) {
+      this.#transmission.turnedAway();
       this.#end(connection, 'there is no buffer memory left; raise --buffer-memory');
       return;
     }
@@ -290,10 +291,8 @@ class NbdServer extends EventEmitter implements Server, CompletionSink {
     this.#volumes.close();
   }
 
-  *#clients(): Iterable<Client> {
-    for (const connection of this.#connections) {
-      if (connection?.client) yield connection.client;
-    }
+  #clients(): Client[] {
+    return this.#connections.flatMap((connection) => connection?.client ?? []);
   }
 
   #endIdle(graceIsOver: boolean, mustEnd: boolean): void {

@@ -118,11 +118,6 @@ export class Core {
     return true;
   }
 
-  /** Whether anybody waits for memory or requests. */
-  get hasWaiting(): boolean {
-    return this.#firstWaiting !== undefined;
-  }
-
   /** A job without memory of its own. Call only when one is available. */
   takeJob(client: Client, request: number, offset: number, length: number): number {
     const { jobs, requests } = this;

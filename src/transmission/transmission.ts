@@ -30,6 +30,7 @@ export class Transmission {
   readonly #replies: Replies;
   readonly #intake: Intake;
   readonly #jobCapacity: number;
+  #turnedAway = false;
 
   /** Memory for the reply headers of that many requests, bytes. */
   static headerBytes(requests: number): number {
@@ -110,26 +111,43 @@ export class Transmission {
   }
 
   /**
-   * Ends those of `clients` that hold memory or requests others wait for, and have neither sent nor taken anything for
-   * {@link STALL_MS} although no I/O of theirs is at work. Call it now and then; `nowMs` is a clock's.
+   * Ends those of `clients` that have neither taken a reply nor sent a payload's next bytes for {@link STALL_MS}, if
+   * others wait for what they hold. Call it now and then; `nowMs` is a clock's.
    */
-  endStalled(clients: Iterable<Client>, nowMs: number): void {
-    const { hasWaiting } = this.#core;
+  endStalled(clients: readonly Client[], nowMs: number): void {
+    const stalled: Client[] = [];
+    let othersWait = this.#turnedAway;
+    this.#turnedAway = false;
     for (const client of clients) {
-      if (client.inFlight === 0 || client.waiting || client.progress !== client.seenProgress) {
+      if (client.progress !== client.seenProgress || !this.#isOwing(client)) {
         client.seenProgress = client.progress;
         client.stillSinceMs = nowMs;
-      } else if (hasWaiting && nowMs - client.stillSinceMs >= STALL_MS && !this.#isWorking(client)) {
-        this.drop(client, `it took nothing for ${STALL_MS / 1000} s while others waited for memory`);
+        if (client.waiting) othersWait = true;
+      } else if (nowMs - client.stillSinceMs >= STALL_MS) {
+        stalled.push(client);
       }
+    }
+    if (!othersWait) return;
+    for (const client of stalled) {
+      this.drop(client, `it stood still for ${STALL_MS / 1000} s while others waited for memory`);
     }
   }
 
-  #isWorking(client: Client): boolean {
-    for (let request = 0; request < this.#requests.capacity; request++) {
-      if (this.#requests.client[request] === client && this.#requests.running[request]! > 0) return true;
+  /** A connection was refused for want of memory: somebody waits who is not among the clients. */
+  turnedAway(): void {
+    this.#turnedAway = true;
+  }
+
+  /** Whether nothing of a client goes on unless it takes its replies, or sends the rest of a payload. */
+  #isOwing(client: Client): boolean {
+    const requests = this.#requests;
+    let owes = client.writeRequest !== NONE && !client.waiting;
+    for (let request = 0; request < requests.capacity && client.inFlight > 0; request++) {
+      if (requests.client[request] !== client) continue;
+      if (requests.running[request]! > 0) return false;
+      if (requests.sends[request]! > 0) owes = true;
     }
-    return false;
+    return owes;
   }
 
   /**

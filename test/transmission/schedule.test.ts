@@ -1,6 +1,7 @@
 // Many clients, every order in which their I/O can end: on the simulated reactor, so a seed gives the same run again.
 
 import t from 'tap';
+import { STALL_MS } from '../../src/transmission/transmission.js';
 import { KiB, pattern } from '../support/files.js';
 import { randomNumbers, type SimulatedPeer, Simulation } from './simulation.js';
 import {
@@ -387,6 +388,61 @@ t.test('X22: clients that never read their replies do not keep others from being
       t.equal(answered, 50 * count, 'and when they read again they get everything');
     }
   }
+  t.end();
+});
+
+/** Lets the server look for clients that stand still, again and again, for longer than it tolerates. */
+function letTimePass(simulation: Simulation): void {
+  for (const now of [0, STALL_MS - 1, STALL_MS, 2 * STALL_MS]) {
+    const clients = simulation.peers.flatMap((peer) => peer?.client ?? []);
+    simulation.transmission.endStalled(clients, now);
+    simulation.run();
+  }
+}
+
+t.test('X22: when clients that stand still hold all there is, they are ended after a while', (t) => {
+  const payload = pattern(900_000, 1);
+  const ways = [
+    { title: 'never read', standStill: (simulation: Simulation) => stuckClients(simulation, 40) },
+    {
+      title: 'never finish their payload',
+      standStill: (simulation: Simulation) =>
+        Array.from({ length: 40 }, () => {
+          const peer = simulation.connect();
+          peer.send({ type: WRITE, cookie: 1n, length: payload.length, payload: payload.subarray(0, 10) });
+          simulation.run();
+          return peer;
+        }),
+    },
+  ];
+  for (const { title, unitBytes } of KINDS) {
+    for (const way of ways) {
+      const simulation = new Simulation({ sizeBytes: 1024 * KiB, unitBytes, memoryBytes: 8192 * KiB });
+      const innocent = simulation.connect();
+      way.standStill(simulation);
+      innocent.send({ type: READ, cookie: 1n, offset: 1, length: payload.length });
+      simulation.run();
+      letTimePass(simulation);
+      t.equal(innocent.replies.length, 1, `${title}, clients that ${way.title}: one who waited is served`);
+      t.notOk(innocent.isClosed, 'and stays');
+      t.ok(isServed(simulation), 'and there is room for the next');
+      t.same(simulation.faults, []);
+    }
+  }
+  t.end();
+});
+
+t.test('X22: clients that stand still are left alone while nobody wants what they hold', (t) => {
+  const simulation = new Simulation({ sizeBytes: 1024 * KiB, unitBytes: 0, memoryBytes: 8192 * KiB });
+  const stuck = stuckClients(simulation, 3);
+  letTimePass(simulation);
+  t.notOk(stuck.some((peer) => peer.isClosed));
+  simulation.transmission.turnedAway();
+  letTimePass(simulation);
+  t.ok(
+    stuck.some((peer) => peer.isClosed),
+    'until a new connection has to be refused',
+  );
   t.end();
 });
 
