@@ -1,6 +1,6 @@
 import type { JobEngine } from '../engine/jobs.js';
 import type { Ring } from '../engine/ring.js';
-import { Slab } from '../engine/slab.js';
+import { LARGEST_BLOCK_BYTES, Slab } from '../engine/slab.js';
 import { type Client, NONE } from './client.js';
 import type { RequestTable } from './requests.js';
 
@@ -45,6 +45,9 @@ export class Core {
 
   /** Something was given back since the flag was cleared: those who wait may try again. */
   gaveBack = false;
+  /** One block of the largest size for a client that has nothing, for when memory is free in small pieces only. */
+  readonly #spareBlock: number;
+  #spareIsTaken = false;
   #firstWaiting: Client | undefined;
   #lastWaiting: Client | undefined;
 
@@ -57,6 +60,7 @@ export class Core {
     this.nextPiece = new Int32Array(jobCapacity).fill(NONE);
     this.pieceDone = new Uint8Array(jobCapacity);
     this.pieceBlockBytes = new Int32Array(jobCapacity);
+    this.#spareBlock = slab.take(LARGEST_BLOCK_BYTES);
   }
 
   /** Where the reply header of a request lies in memory. */
@@ -80,10 +84,15 @@ export class Core {
     const volume = client.target.volume;
     const offset = requests.cursor[request]!;
     const length = volume.pieceBytes(offset, requests.end[request]! - offset, isWrite);
-    const bytes = Slab.blockBytes(volume.blockBytes(offset, length, isWrite));
+    let bytes = Slab.blockBytes(volume.blockBytes(offset, length, isWrite));
     if (client.heldBytes > 0 && !this.#mayHold(client, bytes)) return NONE;
-    const block = this.slab.take(bytes);
-    if (block < 0) return NONE;
+    let block = this.slab.take(bytes);
+    if (block < 0) {
+      if (client.heldBytes > 0 || this.#spareIsTaken) return NONE;
+      this.#spareIsTaken = true;
+      block = this.#spareBlock;
+      bytes = LARGEST_BLOCK_BYTES;
+    }
     const job = jobs.take(volume, request);
     client.heldBytes += bytes;
     requests.jobs[request]!++;
@@ -107,7 +116,7 @@ export class Core {
   /** Gives a job that is not running a larger block instead of its own. False, and no block, when there is none. */
   exchangeBlock(client: Client, job: number, bytes: number): boolean {
     const { jobs, slab } = this;
-    slab.give(jobs.block[job]!);
+    this.#giveBlock(jobs.block[job]!);
     client.heldBytes -= this.pieceBlockBytes[job]!;
     const blockBytes = Slab.blockBytes(bytes);
     const block = slab.take(blockBytes);
@@ -134,12 +143,17 @@ export class Core {
     const { jobs, requests } = this;
     const bytes = this.pieceBlockBytes[job]!;
     if (bytes > 0) {
-      this.slab.give(jobs.block[job]!);
+      this.#giveBlock(jobs.block[job]!);
       client.heldBytes -= bytes;
     }
     requests.jobs[jobs.owner[job]!]!--;
     jobs.release(job);
     this.gaveBack = true;
+  }
+
+  #giveBlock(block: number): void {
+    if (block === this.#spareBlock) this.#spareIsTaken = false;
+    else this.slab.give(block);
   }
 
   releaseRequest(request: number): void {

@@ -392,8 +392,8 @@ t.test('X22: clients that never read their replies do not keep others from being
 });
 
 /** Lets the server look for clients that stand still, again and again, for longer than it tolerates. */
-function letTimePass(simulation: Simulation): void {
-  for (const now of [0, STALL_MS - 1, STALL_MS, 2 * STALL_MS]) {
+function letTimePass(simulation: Simulation, begin = 0): void {
+  for (const now of [begin, begin + STALL_MS - 1, begin + STALL_MS, begin + 2 * STALL_MS]) {
     const clients = simulation.peers.flatMap((peer) => peer?.client ?? []);
     simulation.transmission.endStalled(clients, now);
     simulation.run();
@@ -438,11 +438,24 @@ t.test('X22: clients that stand still are left alone while nobody wants what the
   letTimePass(simulation);
   t.notOk(stuck.some((peer) => peer.isClosed));
   simulation.transmission.turnedAway();
-  letTimePass(simulation);
+  letTimePass(simulation, 3 * STALL_MS);
   t.ok(
     stuck.some((peer) => peer.isClosed),
     'until a new connection has to be refused',
   );
+  t.end();
+});
+
+t.test('idle clients that each hold a page of another large block do not stop large requests', (t) => {
+  for (const { title, unitBytes } of KINDS) {
+    const simulation = new Simulation({ sizeBytes: 1024 * KiB, unitBytes, memoryBytes: 8192 * KiB });
+    const idle: SimulatedPeer[] = [];
+    while (simulation.slab.freeBytes > 0) idle.push(simulation.connect());
+    for (const [at, peer] of idle.entries()) peer.hasLeft = at % 32 !== 0;
+    simulation.run();
+    t.ok(simulation.slab.freeBytes > 7000 * KiB, 'most memory is free');
+    t.ok(isServed(simulation), `${title}: a large WRITE and READ`);
+  }
   t.end();
 });
 
