@@ -68,6 +68,8 @@ export class Client {
 
   /** Answer everything new with ESHUTDOWN. */
   refusing = false;
+  /** Leaves when the payload that is arriving has come to its end. */
+  leavesNext = false;
   /** The reason to give when the last request of a leaving connection has been answered. */
   leavingBecause = 'disconnected';
   /** Why the connection ended; empty while it has not. */

@@ -86,6 +86,7 @@ export class Intake {
   /** One request header. False when there is none, or the client has to wait. */
   #header(client: Client): boolean {
     const core = this.#core;
+    if (client.leavesNext) return this.#leave(client);
     if (client.end - client.start < REQUEST_HEADER_BYTES) return false;
     const view = core.ring.view;
     const at = client.start;
@@ -94,11 +95,7 @@ export class Intake {
       return false;
     }
     const command = requestType(view, at);
-    if (command === CMD_DISC) {
-      client.status = STATUS_LEAVING;
-      if (client.inFlight === 0) core.drop(client, client.leavingBecause);
-      return false;
-    }
+    if (command === CMD_DISC) return this.#leave(client);
     if (!core.mayTakeRequest(client)) {
       core.wait(client);
       return false;
@@ -135,6 +132,12 @@ export class Intake {
     }
     target.counters.requests[Math.min(command, UNKNOWN_COMMAND_INDEX)]!++;
     return true;
+  }
+
+  #leave(client: Client): false {
+    client.status = STATUS_LEAVING;
+    if (client.inFlight === 0) this.#core.drop(client, client.leavingBecause);
+    return false;
   }
 
   /** There is no room for the request now: it stays where it is, and the client waits. */

@@ -104,9 +104,13 @@ export class Transmission {
 
   /** Reads no more requests, and ends the connection once everything is answered. A payload that is arriving is read. */
   leave(client: Client, reason: string): void {
-    if (client.status !== STATUS_OPEN || client.writeRequest !== NONE) return;
-    client.status = STATUS_LEAVING;
+    if (client.status !== STATUS_OPEN) return;
     client.leavingBecause = reason;
+    if (client.writeRequest !== NONE) {
+      client.leavesNext = true;
+      return;
+    }
+    client.status = STATUS_LEAVING;
     if (client.inFlight === 0) this.drop(client, reason);
   }
 
