@@ -5,7 +5,8 @@
       "target_name": "aionbd",
       "sources": [
         "addon/aio.cc", "addon/binding.cc", "addon/io.cc", "addon/memory.cc", "addon/probe.cc",
-        "addon/reactor.cc", "addon/sockets.cc", "addon/workers.cc"
+        "addon/reactor.cc", "addon/reactor_files.cc", "addon/reactor_sockets.cc", "addon/sockets.cc",
+        "addon/workers.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS"],

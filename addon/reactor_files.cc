@@ -1,0 +1,204 @@
+// The reactor's files: which way an I/O takes (AIO, in place, a worker), and what a result means.
+#include <cerrno>
+
+#include "reactor.h"
+
+namespace aionbd {
+
+namespace {
+
+bool moves_data(Op op) {
+  return op == Op::kRead || op == Op::kWrite;
+}
+
+// Doubles are exact up to here; it is also far below what the kernel's off_t can hold.
+constexpr double kMostBytes = 9007199254740992.0;
+
+// False for what is no number of bytes, among it NaN. Fractions are cut off.
+bool is_byte_count(double value) {
+  return value >= 0 && value <= kMostBytes;
+}
+
+}  // namespace
+
+int Reactor::add_file(int fd, bool direct, bool block_device) {
+  size_t number = 0;
+  while (number < files_.size() && files_[number].fd >= 0) number++;
+  if (number == files_.size()) files_.emplace_back();
+  files_[number] = File{};
+  files_[number].fd = fd;
+  files_[number].direct = direct;
+  files_[number].block_device = block_device;
+  return static_cast<int>(number);
+}
+
+int Reactor::remove_file(int number) {
+  File* known = file(number);
+  if (!known) return -EBADF;
+  if (known->in_flight > 0) return -EBUSY;
+  known->fd = -1;
+  return 0;
+}
+
+File* Reactor::file(int number) {
+  if (number < 0 || number >= static_cast<int>(files_.size()) || files_[number].fd < 0) return nullptr;
+  return &files_[number];
+}
+
+bool Reactor::in_memory(double buffer, double length) const {
+  return buffer >= 0 && length >= 0 && buffer + length <= static_cast<double>(memory_->size());
+}
+
+void Reactor::start_file_io(const Submission& entry) {
+  const Op op = static_cast<Op>(entry.op);
+  if (!file(entry.target)) return complete(op, entry.tag, -EBADF);
+  if (!is_byte_count(entry.offset) || !is_byte_count(entry.length)) return complete(op, entry.tag, -EINVAL);
+  IoRequest request;
+  request.op = op;
+  request.flags = entry.flags;
+  request.tag = entry.tag;
+  request.file = entry.target;
+  request.length = static_cast<uint64_t>(entry.length);
+  request.offset = static_cast<uint64_t>(entry.offset);
+  if (moves_data(op)) {
+    if (!in_memory(entry.buffer, entry.length)) return complete(op, entry.tag, -EFAULT);
+    request.buffer = memory_->data() + static_cast<size_t>(entry.buffer);
+  }
+  files_[request.file].in_flight++;
+  route(request);
+}
+
+void Reactor::complete_io(const IoRequest& request, int64_t result) {
+  files_[request.file].in_flight--;
+  complete(request.op, request.tag, static_cast<double>(result));
+}
+
+void Reactor::route(const IoRequest& request) {
+  File& target = files_[request.file];
+  if (request.op == Op::kSync) return to_aio(request, target);
+  if (!moves_data(request.op)) return to_workers(request);
+  const bool is_write = request.op == Op::kWrite;
+  if (target.direct) {
+    // One write that has to wait means that its neighbours most likely have to as well (a hole being filled).
+    if (is_write && !target.block_device && target.blocking_writes > 0) return to_workers(request);
+    return to_aio(request, target);
+  }
+  bool& nowait = is_write ? target.nowait_writes : target.nowait_reads;
+  if (nowait) {
+    const int64_t result = try_in_place(target.fd, request);
+    if (result == static_cast<int64_t>(request.length)) {
+      return complete_io(request, result);
+    }
+    if (result == -EOPNOTSUPP) nowait = false;
+  }
+  to_workers(request);
+}
+
+void Reactor::to_aio(const IoRequest& request, const File& target) {
+  if (!backlog_.empty() || !aio_.has_capacity()) {
+    backlog_.push_back(request);
+    return;
+  }
+  const bool nowait = request.op == Op::kRead    ? target.nowait_reads
+                      : request.op == Op::kWrite ? target.nowait_writes
+                                                 : false;
+  aio_.prepare(request, target.fd, nowait);
+}
+
+void Reactor::to_workers(const IoRequest& request) {
+  File& target = files_[request.file];
+  if (request.op == Op::kWrite) target.blocking_writes++;
+  WorkItem item;
+  item.request = request;
+  item.fd = target.fd;
+  item.block_device = target.block_device;
+  workers_->add(item);
+}
+
+void Reactor::take_from_workers() {
+  from_workers_.clear();
+  workers_->take_finished(&from_workers_);
+  for (const WorkItem& item : from_workers_) {
+    if (item.request.op == Op::kWrite) files_[item.request.file].blocking_writes--;
+    complete_io(item.request, item.result);
+  }
+}
+
+// Submits what is prepared, takes what has come back, and goes on as long as one leads to the other.
+void Reactor::harvest() {
+  for (;;) {
+    if (aio_.has_batch()) {
+      aio_.submit([this](AioBlock* block, int error) { refused(block, error); });
+    }
+    const unsigned reaped = aio_.reap([this](AioBlock* block, int64_t result) { finished(block, result); });
+    bool moved = false;
+    while (!backlog_.empty() && aio_.has_capacity()) {
+      const IoRequest request = backlog_.front();
+      backlog_.pop_front();
+      const File& target = files_[request.file];
+      aio_.prepare(request, target.fd,
+                   request.op == Op::kRead    ? target.nowait_reads
+                   : request.op == Op::kWrite ? target.nowait_writes
+                                              : false);
+      moved = true;
+    }
+    if (!aio_.has_batch()) return;
+    // A batch is left although the kernel has I/O of ours: it is full, and the next completion brings us
+    // back.
+    if (reaped == 0 && !moved && aio_.in_flight() > 0) return;
+  }
+}
+
+// The kernel would not take this block at all.
+void Reactor::refused(AioBlock* block, int error) {
+  const IoRequest& request = block->request;
+  if (closing()) return aio_.release(block);
+  if (error == -EOPNOTSUPP && block->nowait) return redo_without_nowait(block);
+  if (error == -EAGAIN) return redo_by_worker(block);
+  if (request.op == Op::kSync && (error == -EINVAL || error == -EOPNOTSUPP)) return redo_by_worker(block);
+  complete_io(request, error);
+  aio_.release(block);
+}
+
+void Reactor::finished(AioBlock* block, int64_t result) {
+  const IoRequest& request = block->request;
+  // Whoever asked is gone, and a retry would be a new I/O.
+  if (closing()) return aio_.release(block);
+  if (result == -EOPNOTSUPP && block->nowait) return redo_without_nowait(block);
+  if (result == -EAGAIN) return redo_by_worker(block);
+  if (request.op == Op::kSync && (result == -EINVAL || result == -EOPNOTSUPP)) return redo_by_worker(block);
+  // Fewer bytes than asked for: the end of the file, a bad sector, or a full disk. A worker finds out, and
+  // doing the whole again changes nothing that was done.
+  if (moves_data(request.op) && result >= 0 && static_cast<uint64_t>(result) < request.length) {
+    return redo_by_worker(block);
+  }
+  complete_io(request, result);
+  aio_.release(block);
+}
+
+void Reactor::redo_without_nowait(AioBlock* block) {
+  File& target = files_[block->request.file];
+  (block->request.op == Op::kRead ? target.nowait_reads : target.nowait_writes) = false;
+  aio_.prepare_again(block);
+}
+
+void Reactor::redo_by_worker(AioBlock* block) {
+  const IoRequest request = block->request;
+  aio_.release(block);
+  to_workers(request);
+}
+
+void Reactor::cancel(uint32_t tag) {
+  for (auto it = backlog_.begin(); it != backlog_.end(); ++it) {
+    if (it->tag != tag) continue;
+    complete_io(*it, -ECANCELED);
+    backlog_.erase(it);
+    return;
+  }
+  WorkItem removed;
+  if (!workers_->cancel(tag, &removed)) return;
+  if (removed.request.op == Op::kWrite) files_[removed.request.file].blocking_writes--;
+  complete_io(removed.request, -ECANCELED);
+}
+
+}  // namespace aionbd
