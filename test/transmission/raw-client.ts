@@ -168,8 +168,13 @@ export class RawClient {
   drained(): Promise<void> {
     if (this.socket.writableLength === 0 || this.isClosed) return Promise.resolve();
     return new Promise((resolve) => {
-      this.socket.once('drain', resolve);
-      this.socket.once('close', () => resolve());
+      const over = () => {
+        this.socket.off('drain', over);
+        this.socket.off('close', over);
+        resolve();
+      };
+      this.socket.on('drain', over);
+      this.socket.on('close', over);
     });
   }
 
