@@ -206,6 +206,8 @@ t.test('a disk that fails', (t) => {
           sizeBytes,
           unitBytes,
           seed,
+          // Enough that every READ is complete before its reply begins: after that an error ends the connection (X4).
+          memoryBytes: 32 * 1024 * KiB,
           fault: () => (failing && random(3) === 0 ? LINUX_EIO : 0),
         });
         const peer = simulation.connect();
