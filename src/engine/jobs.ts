@@ -193,6 +193,8 @@ export class JobEngine {
       this.#endMutator(job, volume, ECANCELED);
       return;
     }
+    // Others may share its sync, and a READ does no harm.
+    if (!isMutator(this.#op[job]!)) return;
     if (state === STATE_FILLING) this.#errno[job] = ECANCELED;
     this.outlive(job);
     this.#ring.cancel(job);

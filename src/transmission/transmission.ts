@@ -1,7 +1,6 @@
 import { JobEngine } from '../engine/jobs.js';
 import { OP_ADVISE, OP_READ, OP_SYNC, OP_TRIM, OP_WRITE, OP_ZERO, type Ring } from '../engine/ring.js';
 import type { Slab } from '../engine/slab.js';
-import { CMD_FLUSH } from '../protocol/constants.js';
 import { type Client, NONE, STATUS_DEAD, STATUS_LEAVING, STATUS_OPEN } from './client.js';
 import { Commands } from './commands.js';
 import { Core, HEADER_SLOT_BYTES, TAG_KIND_SHIFT, TAG_NUMBER_MASK, TAG_PIECE, TAG_REPLY } from './core.js';
@@ -171,9 +170,7 @@ export class Transmission {
     // Ending waiting jobs ends requests, hence jobs first; a request whose jobs run goes when they are done.
     for (let job = 0; job < this.#jobCapacity; job++) {
       if (this.#jobs.isRunning(job) && this.#requests.client[this.#jobs.owner[job]!] === client) {
-        // Others may share a sync, and one that fails fails all that follow.
-        const isSync = this.#requests.command[this.#jobs.owner[job]!] === CMD_FLUSH;
-        if (tookLeave || isSync) this.#jobs.outlive(job);
+        if (tookLeave) this.#jobs.outlive(job);
         else this.#jobs.abandon(job);
       }
     }
