@@ -201,3 +201,9 @@ t.test('memory that cannot be had is refused with the remedy', async (t) => {
     limit('unlimited');
   }
 });
+
+t.test('memory beyond what an ArrayBuffer can be is refused, and does not end the process', async (t) => {
+  for (const memoryBytes of [2 ** 32, 5 * 2 ** 30, 2 ** 46]) {
+    fails(t, () => new Ring({ memoryBytes, queueDepth: 16 }), 'AIONBD_E_MEMORY', '--buffer-memory');
+  }
+});

@@ -7,10 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { BACKING_CASES, type BackingCase, makeBacking } from '../support/backing.js';
 import { KiB, MiB } from '../support/files.js';
+import { chosenSeed, seededRandom } from '../support/random.js';
 import { serve } from '../support/server.js';
 import { RawClient } from '../transmission/raw-client.js';
 import { FLUSH, FUA, NO_HOLE, READ, TRIM, WRITE, WRITE_ZEROES } from '../transmission/wire.js';
-import { chosenSeed, randomNumbers } from './random.js';
 
 const CONNECTIONS = 8;
 const DEPTH = 64;
@@ -35,7 +35,7 @@ class Workload {
 
   constructor(sizeBytes: number, seed: number) {
     this.model = Buffer.alloc(sizeBytes);
-    this.#random = randomNumbers(seed);
+    this.#random = seededRandom(seed);
   }
 
   /** Keeps DEPTH requests in flight on one connection until enough are done. */
@@ -127,7 +127,7 @@ async function shareBlocks(
   blockAt: number,
   seed: number,
 ): Promise<string[]> {
-  const random = randomNumbers(seed);
+  const random = seededRandom(seed);
   const mistakes: string[] = [];
   const BLOCKS = 6;
   const BLOCK_BYTES = 4096;

@@ -112,6 +112,10 @@ t.test('names are checked: used twice, too long, or a default that is not there'
     code: 'AIONBD_E_USAGE',
     message: /queueDepth is 3; it must be a whole number from 16 to 32768/,
   });
+  await t.rejects(createServer({ exports: [{ name: 'a', path }], bufferMemoryBytes: 4096 * MiB }), {
+    code: 'AIONBD_E_USAGE',
+    message: /bufferMemoryBytes is 4294967296; it must be a whole number from 8388608 to 2147483648/,
+  });
   t.equal(descriptors(), before);
 });
 

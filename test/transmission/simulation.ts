@@ -22,6 +22,7 @@ import type { Export } from '../../src/export/export.js';
 import { ExportCounters } from '../../src/metrics/counters.js';
 import { Client } from '../../src/transmission/client.js';
 import { Transmission } from '../../src/transmission/transmission.js';
+import { seededRandom } from '../support/random.js';
 import { type Reply, ReplyReader, type Request, requestBytes } from './wire.js';
 
 const ECANCELED = 125;
@@ -68,15 +69,10 @@ interface SendEntry {
   readonly tag: number;
 }
 
-/** Numbers that look random and are the same for the same seed (mulberry32). */
+/** Whole numbers from 0 to below `below` that look random and are the same for the same seed. */
 export function randomNumbers(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let x = Math.imul(state ^ (state >>> 15), state | 1);
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
-    return Math.floor((((x ^ (x >>> 14)) >>> 0) / 4294967296) * below);
-  };
+  const random = seededRandom(seed);
+  return (below) => Math.floor(random() * below);
 }
 
 /** The other end of a connection. */

@@ -1,7 +1,7 @@
 // Randomness that can be had again: a run that fails prints its seed, and AIONBD_TEST_SEED repeats it.
 
 /** A stream of numbers in [0, 1) that `seed` determines (mulberry32). */
-export function randomNumbers(seed: number): () => number {
+export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
