@@ -7,13 +7,17 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 namespace aionbd {
 
 namespace {
 
 constexpr uint64_t kSectorBytes = 512;
+// The kernel reads ahead at most the device's largest read at a time, and forgets the rest of the advice.
+constexpr uint64_t kReadAheadBytes = 128 * 1024;
 
 int64_t sync_data(int fd) {
   while (fdatasync(fd) != 0) {
@@ -80,17 +84,85 @@ int64_t trim(int fd, bool block_device, const IoRequest& request) {
   return result;
 }
 
-int64_t zero(int fd, const IoRequest& request) {
+int64_t zero(int fd, bool block_device, const IoRequest& request) {
+  const bool fast = (request.flags & kFlagFast) != 0;
   if (request.flags & kFlagMayPunch) {
     const int result = allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, request);
     if (!unsupported(result)) return result;
   }
+  // The kernel writes zeroes itself to a device that can't do it for us.
+  if (fast && block_device) return -EOPNOTSUPP;
   int result = allocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, request);
   if (!unsupported(result)) return result;
+  if (fast) return -EOPNOTSUPP;
   // tmpfs: no ZERO_RANGE, but a hole that is filled again has zeroes and its blocks.
   result = allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, request);
   if (result == 0 && !(request.flags & kFlagMayPunch)) result = allocate(fd, FALLOC_FL_KEEP_SIZE, request);
   return result;
+}
+
+int64_t advise(int fd, const IoRequest& request) {
+  for (uint64_t done = 0; done < request.length; done += kReadAheadBytes) {
+    const int error = posix_fadvise(fd, static_cast<off_t>(request.offset + done),
+                                    static_cast<off_t>(std::min(kReadAheadBytes, request.length - done)),
+                                    POSIX_FADV_WILLNEED);
+    if (error != 0) return -error;
+  }
+  return 0;
+}
+
+// Collects extents into memory that TypeScript reads, neighbours of one kind as one.
+class ExtentList {
+ public:
+  ExtentList(uint8_t* into, uint64_t capacity) : into_(into), most_(capacity / sizeof(Extent)) {}
+
+  // False when there is no room for it.
+  bool add(uint64_t length, double kind) {
+    if (count_ > 0 && last_.kind == kind) {
+      last_.length += static_cast<double>(length);
+    } else {
+      if (count_ == most_) return false;
+      count_++;
+      last_ = Extent{static_cast<double>(length), kind};
+    }
+    std::memcpy(into_ + (count_ - 1) * sizeof(Extent), &last_, sizeof last_);
+    return true;
+  }
+  int64_t count() const { return static_cast<int64_t>(count_); }
+
+ private:
+  uint8_t* into_;
+  uint64_t most_;
+  uint64_t count_ = 0;
+  Extent last_{};
+};
+
+// Where nothing can be found out, everything counts as data. Moves the descriptor's position, which nobody
+// uses.
+int64_t find_extents(int fd, bool block_device, const IoRequest& request) {
+  ExtentList list(request.buffer, request.capacity);
+  const uint64_t end = request.offset + request.length;
+  uint64_t position = request.offset;
+  while (position < end) {
+    const off_t data =
+        block_device ? static_cast<off_t>(position) : lseek(fd, static_cast<off_t>(position), SEEK_DATA);
+    // ENXIO: nothing but a hole up to the end of the file.
+    uint64_t hole_end = position;
+    if (data >= 0) hole_end = std::min(static_cast<uint64_t>(data), end);
+    if (data < 0 && errno == ENXIO) hole_end = end;
+    if (hole_end > position && !list.add(hole_end - position, kExtentHole)) break;
+    position = hole_end;
+    if (position == end) break;
+    const off_t hole = data < 0 || block_device ? static_cast<off_t>(end)
+                                                : lseek(fd, static_cast<off_t>(position), SEEK_HOLE);
+    uint64_t data_end = end;
+    if (hole >= 0) data_end = std::min(static_cast<uint64_t>(hole), end);
+    // What held data a moment ago does no more; looking again could go on forever, and "data" is never wrong.
+    if (data_end <= position) data_end = std::min(position + kSectorBytes, end);
+    if (!list.add(data_end - position, kExtentData)) break;
+    position = data_end;
+  }
+  return list.count();
 }
 
 }  // namespace
@@ -105,13 +177,14 @@ int64_t run_blocking(int fd, bool block_device, const IoRequest& request) {
     case Op::kSync:
       return sync_data(fd);
     case Op::kAdvise:
-      return -posix_fadvise(fd, static_cast<off_t>(request.offset), static_cast<off_t>(request.length),
-                            POSIX_FADV_WILLNEED);
+      return advise(fd, request);
+    case Op::kExtents:
+      return find_extents(fd, block_device, request);
     case Op::kTrim:
       result = trim(fd, block_device, request);
       break;
     case Op::kZero:
-      result = zero(fd, request);
+      result = zero(fd, block_device, request);
       break;
     default:
       return -EINVAL;

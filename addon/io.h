@@ -30,6 +30,7 @@ struct IoRequest {
   uint8_t* buffer = nullptr;
   uint64_t length = 0;
   uint64_t offset = 0;
+  uint64_t capacity = 0;  // kExtents: bytes that `buffer` has room for
 };
 
 // Carries the request out with system calls that block. Returns bytes moved (fewer than asked for only where

@@ -138,6 +138,7 @@ void Reactor::push(uint32_t count) {
       case Op::kTrim:
       case Op::kZero:
       case Op::kAdvise:
+      case Op::kExtents:
         start_file_io(entry);
         break;
       case Op::kRecv:

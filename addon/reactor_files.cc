@@ -63,6 +63,11 @@ void Reactor::start_file_io(const Submission& entry) {
   if (moves_data(op)) {
     if (!in_memory(entry.buffer, entry.length)) return complete(op, entry.tag, -EFAULT);
     request.buffer = memory_->data() + static_cast<size_t>(entry.buffer);
+  } else if (op == Op::kExtents) {
+    if (!in_memory(entry.buffer, entry.aux_length)) return complete(op, entry.tag, -EFAULT);
+    if (entry.aux_length < sizeof(Extent) || entry.length < 1) return complete(op, entry.tag, -EINVAL);
+    request.buffer = memory_->data() + static_cast<size_t>(entry.buffer);
+    request.capacity = static_cast<uint64_t>(entry.aux_length);
   }
   files_[request.file].in_flight++;
   route(request);

@@ -20,12 +20,18 @@ enum class Op : uint32_t {
   kAccept = 9,   // one connection from a listener; result is its number
   kClose = 10,   // close a connection; what was queued on it completes with -ECANCELED first
   kCancel = 11,  // give up the I/O with this tag if it has not started; has no completion of its own
+  // Which parts of a range hold data: an Extent each to `buffer`, in their order and without gaps, at most
+  // `aux_length` bytes of them; result is their number. They may end before the range, if there is no more
+  // room.
+  kExtents = 12,
 };
 
 // Flags of kWrite, kTrim and kZero: complete only when the change is on stable storage.
 inline constexpr uint32_t kFlagDurable = 1u << 0;
 // Flag of kZero: the range may lose its blocks. Without it the blocks stay allocated.
 inline constexpr uint32_t kFlagMayPunch = 1u << 1;
+// Flag of kZero: -EOPNOTSUPP, and nothing changed, where zeroes would have to be written like data.
+inline constexpr uint32_t kFlagFast = 1u << 2;
 
 struct Submission {
   uint32_t op;
@@ -40,6 +46,16 @@ struct Submission {
   double reserved;
 };
 static_assert(sizeof(Submission) == 64, "one cache line; src/engine/ring.ts counts on it");
+
+// What kExtents finds.
+struct Extent {
+  double length;  // bytes, above 0
+  double kind;    // kExtentData or kExtentHole
+};
+static_assert(sizeof(Extent) == 16, "src/engine/ring.ts counts on it");
+inline constexpr double kExtentData = 0;
+// No blocks are written there, and it reads as zeroes.
+inline constexpr double kExtentHole = 1;
 
 struct Completion {
   uint32_t op;

@@ -14,11 +14,20 @@ export const OP_SEND = 8;
 export const OP_ACCEPT = 9;
 export const OP_CLOSE = 10;
 export const OP_CANCEL = 11;
+export const OP_EXTENTS = 12;
 
 /** Complete only when the change is on stable storage. */
 export const IO_DURABLE = 1 << 0;
 /** OP_ZERO: the range may lose its blocks. */
 export const IO_MAY_PUNCH = 1 << 1;
+/** OP_ZERO: -EOPNOTSUPP, and nothing changed, where zeroes would have to be written like data. */
+export const IO_FAST = 1 << 2;
+
+/** What OP_EXTENTS leaves in memory for each extent: two doubles, its length in bytes and its kind. */
+export const EXTENT_BYTES = 16;
+export const EXTENT_DATA = 0;
+/** Reads as zeroes, and no block is written there. */
+export const EXTENT_HOLE = 1;
 
 /** Takes the completions of one reactor. Results below 0 are negative errnos. */
 export interface CompletionSink {
@@ -107,6 +116,21 @@ export class Ring {
     tag: number,
   ): void {
     this.#entry(op, flags, file, tag, buffer, length, offset, 0, 0);
+  }
+
+  /**
+   * Finds out which parts of a range of a file hold data; leaves up to `capacityBytes` / {@link EXTENT_BYTES} extents
+   * at `buffer`. The result is their number.
+   */
+  extents(
+    file: number,
+    buffer: number,
+    capacityBytes: number,
+    length: number,
+    offset: number,
+    tag: number,
+  ): void {
+    this.#entry(OP_EXTENTS, 0, file, tag, buffer, length, offset, 0, capacityBytes);
   }
 
   /** Receives up to `length` bytes at `buffer`, and what comes in the same call after them at `overflow`. */
