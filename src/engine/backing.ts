@@ -34,6 +34,8 @@ export interface Backing {
   readonly directEndBytes: number;
   /** Why `direct: auto` ended in buffered I/O; undefined when it did not. */
   readonly bufferedBecause: string | undefined;
+  /** It is locked against others that lock: what is known of it stays true. */
+  readonly locked: boolean;
   close(): void;
 }
 
@@ -91,6 +93,7 @@ export function openBacking(options: BackingOptions): Backing {
       unitBytes,
       directEndBytes,
       bufferedBecause: direct?.refusal,
+      locked: options.lock,
       close: closeAll,
     });
   } catch (error) {

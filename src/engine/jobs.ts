@@ -1,4 +1,14 @@
-import { IO_DURABLE, OP_ADVISE, OP_READ, OP_SYNC, OP_TRIM, OP_WRITE, OP_ZERO, type Ring } from './ring.js';
+import {
+  IO_DURABLE,
+  OP_ADVISE,
+  OP_EXTENTS,
+  OP_READ,
+  OP_SYNC,
+  OP_TRIM,
+  OP_WRITE,
+  OP_ZERO,
+  type Ring,
+} from './ring.js';
 import { NO_JOB, type Volume } from './volume.js';
 
 const STATE_FREE = 0;
@@ -39,6 +49,8 @@ export class JobEngine {
   readonly #exclusive: Uint8Array;
   readonly #fillsLeft: Uint8Array;
   readonly #errno: Int32Array;
+  /** Leaves zeroes that no write has met: 1 while that is still so. */
+  readonly #makesHole: Uint8Array;
   /** Neighbours among the mutators of a volume, or the next of its syncs. */
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
@@ -51,6 +63,8 @@ export class JobEngine {
   readonly data: Float64Array;
   readonly offset: Float64Array;
   readonly length: Float64Array;
+  /** How many extents {@link extents} has found. */
+  readonly extentCount: Int32Array;
 
   constructor(ring: Ring, sink: JobSink, capacity: number) {
     this.#ring = ring;
@@ -66,6 +80,8 @@ export class JobEngine {
     this.#exclusive = new Uint8Array(capacity);
     this.#fillsLeft = new Uint8Array(capacity);
     this.#errno = new Int32Array(capacity);
+    this.#makesHole = new Uint8Array(capacity);
+    this.extentCount = new Int32Array(capacity);
     this.#next = new Int32Array(capacity).fill(NO_JOB);
     this.#previous = new Int32Array(capacity).fill(NO_JOB);
     this.owner = new Int32Array(capacity);
@@ -160,6 +176,17 @@ export class JobEngine {
   }
 
   /**
+   * Finds out which parts of the range hold data, as extents (see {@link Ring.extents}) at the start of the job's
+   * block, `capacityBytes` at most.
+   */
+  extents(job: number, capacityBytes: number): void {
+    this.#op[job] = OP_EXTENTS;
+    this.#state[job] = STATE_RUNNING;
+    const file = this.#volumes[job]!.anyFile;
+    this.#ring.extents(file, this.block[job]!, capacityBytes, this.length[job]!, this.offset[job]!, job);
+  }
+
+  /**
    * Done when everything that was complete at the call is on stable storage. Concurrent syncs share one. Once one has
    * failed, all later ones of the volume do: the kernel tells of lost data only once, and then calls its pages clean.
    */
@@ -215,9 +242,15 @@ export class JobEngine {
       else this.#readDone(job, volume, result);
     } else if (op === OP_SYNC) {
       this.#syncDone(volume, result);
-    } else if (op === OP_ADVISE) {
+    } else if (op === OP_ADVISE || op === OP_EXTENTS) {
+      this.extentCount[job] = result;
       this.#end(job, result < 0 ? -result : 0);
     } else {
+      if (this.#makesHole[job] === 1) {
+        this.#makesHole[job] = 0;
+        volume.holeMakers--;
+        if (result >= 0) volume.map.zeroed(this.offset[job]!, this.offset[job]! + this.length[job]!);
+      }
       if (result === -EIO && this.#mayHideLoss(op, job, volume)) volume.syncErrno = EIO;
       this.#endMutator(job, volume, result < 0 ? -result : 0);
     }
@@ -248,6 +281,12 @@ export class JobEngine {
   // ---- Changes ----
 
   #startMutator(job: number, volume: Volume): void {
+    if (this.#op[job] === OP_WRITE) {
+      volume.map.written(this.offset[job]!, this.length[job]!);
+      if (volume.holeMakers > 0) this.#spoilHoles(job, volume);
+    } else {
+      volume.map.changed(this.offset[job]!, this.length[job]!);
+    }
     const last = volume.lastMutator;
     this.#previous[job] = last;
     this.#next[job] = NO_JOB;
@@ -261,6 +300,31 @@ export class JobEngine {
     } else {
       this.#runMutator(job, volume);
     }
+  }
+
+  /** A write starts where zeroes are being made: which of the two will be there in the end, nobody knows. */
+  #spoilHoles(write: number, volume: Volume): void {
+    for (let job = volume.firstMutator; job !== NO_JOB; job = this.#next[job]!) {
+      if (this.#makesHole[job] !== 1 || !this.#overlap(job, write)) continue;
+      this.#makesHole[job] = 0;
+      volume.holeMakers--;
+    }
+  }
+
+  /** Zeroes are about to be made; they stay zeroes if no write that has started meets them. */
+  #beginHole(job: number, volume: Volume): void {
+    if (!volume.map.tracksHoles) return;
+    for (let other = volume.firstMutator; other !== NO_JOB; other = this.#next[other]!) {
+      if (this.#op[other] === OP_WRITE && this.#overlap(job, other)) return;
+    }
+    this.#makesHole[job] = 1;
+    volume.holeMakers++;
+  }
+
+  #overlap(one: number, other: number): boolean {
+    const start = this.offset[one]!;
+    const otherStart = this.offset[other]!;
+    return start < otherStart + this.length[other]! && otherStart < start + this.length[one]!;
   }
 
   /** Whether an older job overlaps in units, and one of the two is exclusive. */
@@ -283,6 +347,7 @@ export class JobEngine {
     const length = this.length[job]!;
     this.#state[job] = STATE_RUNNING;
     if (op !== OP_WRITE) {
+      this.#beginHole(job, volume);
       this.#ring.file(op, volume.anyFile, 0, length, offset, this.#flags[job]!, job);
     } else if (!volume.isDirect(offset)) {
       this.#ring.file(OP_WRITE, volume.bufferedFile, this.data[job]!, length, offset, this.#flags[job]!, job);

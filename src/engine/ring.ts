@@ -60,6 +60,8 @@ export class Ring {
   /** All memory that I/O may use; offsets into it are what submissions carry. */
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  /** The same memory as doubles, for what {@link extents} leaves there. */
+  readonly doubles: Float64Array;
   readonly native: NativeReactor;
   readonly #words: Int32Array;
   readonly #doubles: Float64Array;
@@ -90,6 +92,7 @@ export class Ring {
     }
     this.bytes = new Uint8Array(this.native.memory);
     this.view = new DataView(this.native.memory);
+    this.doubles = new Float64Array(this.native.memory, 0, Math.floor(this.native.memory.byteLength / 8));
     this.#words = new Int32Array(this.native.submissions);
     this.#doubles = new Float64Array(this.native.submissions);
     this.#completedWords = new Uint32Array(this.native.completions);

@@ -1,4 +1,5 @@
 import type { Backing } from './backing.js';
+import { GranuleMap } from './granule-map.js';
 import type { Ring } from './ring.js';
 import { LARGEST_BLOCK_BYTES } from './slab.js';
 
@@ -36,6 +37,10 @@ export class Volume {
   syncErrno = 0;
   /** Learned: the filesystem can't zero ranges. */
   zeroUnsupported = false;
+  /** What is known of the contents. */
+  readonly map: GranuleMap;
+  /** How many jobs at work will leave zeroes that the map is to know of. */
+  holeMakers = 0;
 
   constructor(ring: Ring, backing: Backing) {
     this.#ring = ring;
@@ -43,6 +48,8 @@ export class Volume {
     this.sizeBytes = backing.sizeBytes;
     this.unitBytes = backing.unitBytes;
     this.directEndBytes = backing.directEndBytes;
+    // A block device may be written behind the page cache's back by whatever lies below it.
+    this.map = new GranuleMap(backing.sizeBytes, backing.locked && !backing.blockDevice);
     const { directFd, bufferedFd, blockDevice } = backing;
     this.directFile = directFd >= 0 ? ring.native.addFile(directFd, true, blockDevice) : -1;
     this.bufferedFile = bufferedFd >= 0 ? ring.native.addFile(bufferedFd, false, blockDevice) : -1;

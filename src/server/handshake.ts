@@ -3,12 +3,13 @@ import { FRAME_BYTES, type Slab } from '../engine/slab.js';
 import type { ExportDirectory, ExportOffer } from '../negotiation/directory.js';
 import { Negotiation } from '../negotiation/negotiation.js';
 import type { NegotiationNext } from '../negotiation/step.js';
+import type { Terms } from '../transmission/client.js';
 import { TAG_KIND_SHIFT, TAG_OTHER } from '../transmission/core.js';
 
 /** What a handshake leads to. */
 export interface HandshakeEvents {
   /** The client has chosen; `start` to `end` in memory are its first requests, in the receive block. */
-  chosen(offer: ExportOffer, start: number, end: number): void;
+  chosen(offer: ExportOffer, terms: Terms, start: number, end: number): void;
   /** The connection is to be closed. */
   failed(reason: string): void;
 }
@@ -127,7 +128,7 @@ export class Handshake {
         return;
       case 'transmission':
         this.#ended = true;
-        this.#events.chosen(next.offer, this.#start, this.#end);
+        this.#events.chosen(next.offer, next.negotiated, this.#start, this.#end);
         return;
       case 'close':
         this.#fail(next.reason);

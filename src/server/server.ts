@@ -4,7 +4,7 @@ import { FRAME_BYTES, Slab } from '../engine/slab.js';
 import type { Export } from '../export/export.js';
 import { ExportCounters } from '../metrics/counters.js';
 import { errnoName } from '../protocol/errno.js';
-import { Client, STATUS_OPEN } from '../transmission/client.js';
+import { Client, STATUS_OPEN, type Terms } from '../transmission/client.js';
 import { TAG_NUMBER_MASK } from '../transmission/core.js';
 import { Transmission } from '../transmission/transmission.js';
 import type { ConnectionInfo, ListenAddress, Logger, ServedExport, Server, ServerOptions } from './api.js';
@@ -199,7 +199,8 @@ class NbdServer extends EventEmitter implements Server, CompletionSink {
       return;
     }
     connection.handshake = Handshake.begin(this.#ring, this.#slab, number, this.#registry, {
-      chosen: (offer, start, end) => this.#chosen(connection, this.#registry.exportOf(offer), start, end),
+      chosen: (offer, terms, start, end) =>
+        this.#chosen(connection, this.#registry.exportOf(offer), terms, start, end),
       failed: (reason) => this.#end(connection, reason),
     });
     if (!connection.handshake) {
@@ -213,16 +214,18 @@ class NbdServer extends EventEmitter implements Server, CompletionSink {
     }, handshakeDeadlineMs);
   }
 
-  #chosen(connection: Connection, target: Export, start: number, end: number): void {
+  #chosen(connection: Connection, target: Export, terms: Terms, start: number, end: number): void {
     clearTimeout(connection.deadline);
     const handshake = connection.handshake!;
     this.#slab.give(handshake.sendBlock);
     connection.handshake = undefined;
     connection.exportName = target.name;
     const block = handshake.receiveBlock;
-    const client = new Client(connection.number, target, connection.peer, block, FRAME_BYTES, start, end);
+    const { number, peer } = connection;
+    const client = new Client(number, target, peer, block, FRAME_BYTES, start, end, terms);
     connection.client = client;
-    this.#logger.info({ connection: connection.id, peer: connection.peer, export: target.name }, 'connected');
+    const { replies } = terms;
+    this.#logger.info({ connection: connection.id, peer, export: target.name, replies }, 'connected');
     this.emit('connection', infoOf(connection));
     if (this.#registry.shuttingDown) this.#transmission.refuseNew(client);
     this.#transmission.open(client);

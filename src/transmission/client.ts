@@ -1,4 +1,12 @@
 import type { Export } from '../export/export.js';
+import {
+  EXTENDED_REQUEST_HEADER_BYTES,
+  EXTENDED_REQUEST_MAGIC,
+  MAXIMUM_PAYLOAD_BYTES,
+  REQUEST_HEADER_BYTES,
+  REQUEST_MAGIC,
+} from '../protocol/constants.js';
+import type { ReplyMode } from '../protocol/reply-mode.js';
 
 /** Nothing of its kind: a request, a job, a connection. */
 export const NONE = -1;
@@ -17,6 +25,23 @@ export const STATUS_LEAVING = 1;
 /** The socket is closed or about to be; requests in flight end without a reply. */
 export const STATUS_DEAD = 2;
 
+/** {@link ReplyMode} as a number; compare with `<`. */
+export const REPLIES_SIMPLE = 0;
+export const REPLIES_STRUCTURED = 1;
+export const REPLIES_EXTENDED = 2;
+
+/** The payload of a refused request is read to its end up to this length; a longer one ends the connection (X7). */
+export const MAXIMUM_REFUSED_PAYLOAD_BYTES = 64 * 1024 * 1024;
+
+/** What the handshake has agreed on, as far as requests and replies depend on it. */
+export interface Terms {
+  readonly replies: ReplyMode;
+  /** Ids of the meta contexts that BLOCK_STATUS answers for. */
+  readonly metaContexts: readonly number[];
+}
+
+const SIMPLE_TERMS: Terms = Object.freeze({ replies: 'simple', metaContexts: Object.freeze([]) });
+
 /** A connection in the transmission phase. Made once per connection; requests live in {@link RequestTable}. */
 export class Client {
   /** The reactor's number of the connection. */
@@ -24,6 +49,15 @@ export class Client {
   readonly target: Export;
   /** For logs. */
   readonly peer: string;
+  /** REPLIES_*. */
+  readonly replies: number;
+  /** The selected meta contexts, a bit for each: 1 << id. */
+  readonly contexts: number;
+  /** What requests begin with, and the length of their headers. */
+  readonly requestMagic: number;
+  readonly requestHeaderBytes: number;
+  /** A longer payload ends the connection. */
+  readonly largestPayloadBytes: number;
 
   status = STATUS_OPEN;
   expect = EXPECT_HEADER;
@@ -83,6 +117,7 @@ export class Client {
     bufferBytes: number,
     start: number,
     end: number,
+    terms: Terms = SIMPLE_TERMS,
   ) {
     this.connection = connection;
     this.target = target;
@@ -91,5 +126,16 @@ export class Client {
     this.bufferBytes = bufferBytes;
     this.start = start;
     this.end = end;
+    const extended = terms.replies === 'extended';
+    this.replies = extended
+      ? REPLIES_EXTENDED
+      : terms.replies === 'structured'
+        ? REPLIES_STRUCTURED
+        : REPLIES_SIMPLE;
+    this.contexts = terms.metaContexts.reduce((bits, id) => bits | (1 << id), 0);
+    this.requestMagic = extended ? EXTENDED_REQUEST_MAGIC : REQUEST_MAGIC;
+    this.requestHeaderBytes = extended ? EXTENDED_REQUEST_HEADER_BYTES : REQUEST_HEADER_BYTES;
+    // Extended headers have a flag that says "payload", and the extension wants a limit held to (section 6).
+    this.largestPayloadBytes = extended ? MAXIMUM_PAYLOAD_BYTES : MAXIMUM_REFUSED_PAYLOAD_BYTES;
   }
 }

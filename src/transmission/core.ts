@@ -8,8 +8,19 @@ import type { RequestTable } from './requests.js';
 const RESERVE = 4;
 const LARGEST_SHARE = 2;
 
-/** Room for one reply header of any kind, bytes. */
-export const HEADER_SLOT_BYTES = 32;
+/** Room for a request's reply header, and for an error's message behind it, bytes. */
+export const REQUEST_SLOT_BYTES = 256;
+/** Room for the header of one chunk, bytes. */
+const PIECE_SLOT_BYTES = 64;
+/** Jobs beyond one for each request: the further pieces of large requests. */
+const EXTRA_JOBS = 256;
+
+/** What a piece of a reply is. */
+export const PIECE_DATA = 0;
+/** No memory, no data: a range that reads as zeroes. */
+export const PIECE_HOLE = 1;
+/** Extents of one meta context, encoded. */
+export const PIECE_STATUS = 2;
 
 // What a SEND's tag means: the kind in the upper bits, a number of that kind below.
 export const TAG_KIND_SHIFT = 28;
@@ -37,11 +48,17 @@ export class Core {
   /** Ends a connection. Set once by {@link Transmission}. */
   drop!: (client: Client, reason: string) => void;
   readonly #headers: number;
+  readonly #pieceHeaders: number;
 
-  /** The next piece of the same READ, by job; whether its data is there; and the size of its block, bytes. */
+  /** The next piece of the same reply, by job; whether it can be sent; and the size of its block, bytes, 0 for none. */
   readonly nextPiece: Int32Array;
   readonly pieceDone: Uint8Array;
   readonly pieceBlockBytes: Int32Array;
+  /** PIECE_*. */
+  readonly pieceKind: Uint8Array;
+  /** Of block status: the context, and the number of extents. */
+  readonly pieceContext: Uint8Array;
+  readonly pieceExtents: Int32Array;
 
   /** Something was given back since the flag was cleared: those who wait may try again. */
   gaveBack = false;
@@ -51,21 +68,41 @@ export class Core {
   #firstWaiting: Client | undefined;
   #lastWaiting: Client | undefined;
 
-  /** `headers` is the offset in memory of one header slot for each request. */
-  constructor(ring: Ring, slab: Slab, requests: RequestTable, headers: number, jobCapacity: number) {
+  /** Jobs for that many requests. */
+  static jobCapacity(requests: number): number {
+    return requests * 2 + EXTRA_JOBS;
+  }
+
+  /** Memory for the reply headers of that many requests and their jobs, bytes. */
+  static headerBytes(requests: number): number {
+    return requests * REQUEST_SLOT_BYTES + Core.jobCapacity(requests) * PIECE_SLOT_BYTES;
+  }
+
+  /** `headers` is the offset in memory of {@link headerBytes} bytes. */
+  constructor(ring: Ring, slab: Slab, requests: RequestTable, headers: number) {
+    const jobCapacity = Core.jobCapacity(requests.capacity);
     this.ring = ring;
     this.slab = slab;
     this.requests = requests;
     this.#headers = headers;
+    this.#pieceHeaders = headers + requests.capacity * REQUEST_SLOT_BYTES;
     this.nextPiece = new Int32Array(jobCapacity).fill(NONE);
     this.pieceDone = new Uint8Array(jobCapacity);
     this.pieceBlockBytes = new Int32Array(jobCapacity);
+    this.pieceKind = new Uint8Array(jobCapacity);
+    this.pieceContext = new Uint8Array(jobCapacity);
+    this.pieceExtents = new Int32Array(jobCapacity);
     this.#spareBlock = slab.take(LARGEST_BLOCK_BYTES);
   }
 
   /** Where the reply header of a request lies in memory. */
   headerOf(request: number): number {
-    return this.#headers + request * HEADER_SLOT_BYTES;
+    return this.#headers + request * REQUEST_SLOT_BYTES;
+  }
+
+  /** Where the header of a piece of a reply lies in memory. */
+  pieceHeaderOf(job: number): number {
+    return this.#pieceHeaders + job * PIECE_SLOT_BYTES;
   }
 
   mayTakeRequest(client: Client): boolean {
@@ -75,34 +112,49 @@ export class Core {
   }
 
   /**
-   * A job for the next piece of a request, from its cursor on, with a block for the data. Moves the cursor.
-   * NONE when there is no job or no memory for this client now.
+   * A job for the next piece of a request, from its cursor on and not beyond `end`, with a block for the data. Moves the
+   * cursor. NONE when there is no job or no memory for this client now.
    */
-  takePiece(client: Client, request: number, isWrite: boolean): number {
+  takePiece(client: Client, request: number, end: number, isWrite: boolean): number {
     const { requests, jobs } = this;
-    if (jobs.available <= (client.heldBytes > 0 ? jobs.capacity / RESERVE : 0)) return NONE;
     const volume = client.target.volume;
     const offset = requests.cursor[request]!;
-    const length = volume.pieceBytes(offset, requests.end[request]! - offset, isWrite);
-    let bytes = Slab.blockBytes(volume.blockBytes(offset, length, isWrite));
-    if (client.heldBytes > 0 && !this.#mayHold(client, bytes)) return NONE;
-    let block = this.slab.take(bytes);
+    const length = volume.pieceBytes(offset, end - offset, isWrite);
+    const job = this.takeBlockJob(client, request, volume.blockBytes(offset, length, isWrite));
+    if (job === NONE) return NONE;
+    requests.cursor[request] = offset + length;
+    jobs.data[job] = jobs.block[job]! + volume.leadBytes(offset);
+    jobs.offset[job] = offset;
+    jobs.length[job] = length;
+    return job;
+  }
+
+  /** A job with a block of at least `bytes`. NONE when there is no job or no memory for this client now. */
+  takeBlockJob(client: Client, request: number, bytes: number): number {
+    const { requests, jobs } = this;
+    if (!this.mayTakeJob(client)) return NONE;
+    let blockBytes = Slab.blockBytes(bytes);
+    if (client.heldBytes > 0 && !this.#mayHold(client, blockBytes)) return NONE;
+    let block = this.slab.take(blockBytes);
     if (block < 0) {
       if (client.heldBytes > 0 || this.#spareIsTaken) return NONE;
       this.#spareIsTaken = true;
       block = this.#spareBlock;
-      bytes = LARGEST_BLOCK_BYTES;
+      blockBytes = LARGEST_BLOCK_BYTES;
     }
-    const job = jobs.take(volume, request);
-    client.heldBytes += bytes;
+    const job = jobs.take(client.target.volume, request);
+    client.heldBytes += blockBytes;
     requests.jobs[request]!++;
-    requests.cursor[request] = offset + length;
-    this.pieceBlockBytes[job] = bytes;
+    this.pieceBlockBytes[job] = blockBytes;
+    this.pieceKind[job] = PIECE_DATA;
     jobs.block[job] = block;
-    jobs.data[job] = block + volume.leadBytes(offset);
-    jobs.offset[job] = offset;
-    jobs.length[job] = length;
     return job;
+  }
+
+  /** Whether there is a job for this client now. */
+  mayTakeJob(client: Client): boolean {
+    const { jobs } = this;
+    return jobs.available > (client.heldBytes > 0 || client.inFlight > 1 ? jobs.capacity / RESERVE : 0);
   }
 
   #mayHold(client: Client, moreBytes: number): boolean {
@@ -113,26 +165,13 @@ export class Core {
     );
   }
 
-  /** Gives a job that is not running a larger block instead of its own. False, and no block, when there is none. */
-  exchangeBlock(client: Client, job: number, bytes: number): boolean {
-    const { jobs, slab } = this;
-    this.#giveBlock(jobs.block[job]!);
-    client.heldBytes -= this.pieceBlockBytes[job]!;
-    const blockBytes = Slab.blockBytes(bytes);
-    const block = slab.take(blockBytes);
-    this.pieceBlockBytes[job] = block < 0 ? 0 : blockBytes;
-    if (block < 0) return false;
-    jobs.block[job] = block;
-    client.heldBytes += blockBytes;
-    return true;
-  }
-
   /** A job without memory of its own. Call only when one is available. */
   takeJob(client: Client, request: number, offset: number, length: number): number {
     const { jobs, requests } = this;
     const job = jobs.take(client.target.volume, request);
     requests.jobs[request]!++;
     this.pieceBlockBytes[job] = 0;
+    this.pieceKind[job] = PIECE_DATA;
     jobs.offset[job] = offset;
     jobs.length[job] = length;
     return job;

@@ -1,19 +1,20 @@
 import { UNKNOWN_COMMAND_INDEX } from '../metrics/counters.js';
+import { CMD_BLOCK_STATUS, CMD_DISC, CMD_FLAG_PAYLOAD_LEN, CMD_WRITE } from '../protocol/constants.js';
 import {
-  CMD_DISC,
-  CMD_WRITE,
-  NBD_ESHUTDOWN,
-  REQUEST_HEADER_BYTES,
-  REQUEST_MAGIC,
-} from '../protocol/constants.js';
-import {
+  extendedRequestLength,
   requestCookieHigh,
   requestCookieLow,
   requestFlags,
   requestLength,
   requestMagic,
   requestOffset,
+  requestOffsetHigh,
+  requestOffsetLow,
   requestType,
+  STATUS_PAYLOAD_FIXED_BYTES,
+  STATUS_PAYLOAD_ID_BYTES,
+  statusPayloadId,
+  statusPayloadLength,
 } from '../protocol/request.js';
 import {
   type Client,
@@ -21,16 +22,17 @@ import {
   EXPECT_PAYLOAD,
   EXPECT_REFUSED_PAYLOAD,
   NONE,
+  REPLIES_EXTENDED,
   STATUS_LEAVING,
   STATUS_OPEN,
 } from './client.js';
 import type { Commands } from './commands.js';
 import type { Core } from './core.js';
 import type { Replies } from './replies.js';
-import { validate } from './validate.js';
+import { errorOf, judge, VERDICT_CONTEXT_LIST, VERDICT_OK } from './verdict.js';
 
-/** The payload of a refused WRITE is read to its end up to this length; a longer one ends the connection (X7). */
-export const MAXIMUM_REFUSED_PAYLOAD_BYTES = 64 * 1024 * 1024;
+/** A longer payload of BLOCK_STATUS can't be a list of different contexts; it is read and thrown away. */
+const LARGEST_STATUS_PAYLOAD_BYTES = 256;
 /** Receive buffers grow in steps from 4 KiB to this, on connections that fill them. */
 const LARGEST_RECEIVE_BUFFER_BYTES = 128 * 1024;
 const RECEIVE_BUFFER_GROWTH = 4;
@@ -87,10 +89,11 @@ export class Intake {
   #header(client: Client): boolean {
     const core = this.#core;
     if (client.leavesNext) return this.#leave(client);
-    if (client.end - client.start < REQUEST_HEADER_BYTES) return false;
+    const headerBytes = client.requestHeaderBytes;
+    if (client.end - client.start < headerBytes) return false;
     const view = core.ring.view;
     const at = client.start;
-    if (requestMagic(view, at) !== REQUEST_MAGIC) {
+    if (requestMagic(view, at) !== client.requestMagic) {
       core.drop(client, `a request began with 0x${requestMagic(view, at).toString(16)} instead of its magic`);
       return false;
     }
@@ -102,23 +105,31 @@ export class Intake {
     }
     const flags = requestFlags(view, at);
     const offset = requestOffset(view, at);
-    const length = requestLength(view, at);
-    const { target } = client;
-    const error = client.refusing
-      ? NBD_ESHUTDOWN
-      : validate(command, flags, offset, length, target.sizeBytes, target.readOnly);
+    const extended = client.replies === REPLIES_EXTENDED;
+    const length = extended ? extendedRequestLength(view, at) : requestLength(view, at);
+    // A WRITE has a payload even where its client forgot to say so.
+    const hasPayload = command === CMD_WRITE || (extended && (flags & CMD_FLAG_PAYLOAD_LEN) !== 0);
+    if (hasPayload && length > client.largestPayloadBytes) {
+      core.drop(client, `a request announced a payload of ${length} bytes, more than will be read`);
+      return false;
+    }
+    if (hasPayload && command === CMD_BLOCK_STATUS && length <= LARGEST_STATUS_PAYLOAD_BYTES) {
+      if (client.end - client.start < headerBytes + length) return false;
+      return this.#statusOfContexts(client, flags, offset, length);
+    }
 
+    const verdict = judge(client, command, flags, offset, length);
     const request = core.requests.take(client, command, flags, offset, length);
-    core.requests.cookieHigh[request] = requestCookieHigh(view, at);
-    core.requests.cookieLow[request] = requestCookieLow(view, at);
-    if (error !== 0) {
-      client.start += REQUEST_HEADER_BYTES;
-      this.#refuse(client, request, error);
+    core.requests.contexts[request] = client.contexts;
+    this.#copyWords(client, request, at);
+    if (verdict !== VERDICT_OK) {
+      client.start += headerBytes;
+      this.#refuse(client, request, verdict, hasPayload ? length : 0);
     } else if (command === CMD_WRITE && length > 0) {
       // The header is used up only with the first piece's memory at hand, so a client that waits holds nothing.
-      const job = core.takePiece(client, request, true);
+      const job = core.takePiece(client, request, offset + length, true);
       if (job === NONE) return this.#putBack(client, request);
-      client.start += REQUEST_HEADER_BYTES;
+      client.start += headerBytes;
       client.expect = EXPECT_PAYLOAD;
       client.writeRequest = request;
       client.writeJob = job;
@@ -126,12 +137,57 @@ export class Intake {
       client.payloadLeft = length;
       client.largePayloads = length >= LARGE_PAYLOAD_BYTES;
     } else if (this.#commands.start(client, request)) {
-      client.start += REQUEST_HEADER_BYTES;
+      client.start += headerBytes;
     } else {
       return this.#putBack(client, request);
     }
-    target.counters.requests[Math.min(command, UNKNOWN_COMMAND_INDEX)]!++;
+    client.target.counters.requests[Math.min(command, UNKNOWN_COMMAND_INDEX)]!++;
     return true;
+  }
+
+  /** BLOCK_STATUS with a payload that names the range's length and the contexts to answer for; all of it is here. */
+  #statusOfContexts(client: Client, flags: number, offset: number, payloadBytes: number): boolean {
+    const core = this.#core;
+    const at = client.start + client.requestHeaderBytes;
+    const isWhole =
+      payloadBytes > STATUS_PAYLOAD_FIXED_BYTES &&
+      (payloadBytes - STATUS_PAYLOAD_FIXED_BYTES) % STATUS_PAYLOAD_ID_BYTES === 0;
+    const length = isWhole ? statusPayloadLength(core.ring.view, at) : payloadBytes;
+    const contexts = isWhole ? this.#listedContexts(client, at, payloadBytes) : 0;
+    let verdict = judge(client, CMD_BLOCK_STATUS, flags, offset, length);
+    if (verdict === VERDICT_OK && contexts === 0) verdict = VERDICT_CONTEXT_LIST;
+    const request = core.requests.take(client, CMD_BLOCK_STATUS, flags, offset, length);
+    core.requests.contexts[request] = contexts;
+    this.#copyWords(client, request, client.start);
+    if (verdict !== VERDICT_OK) this.#refuse(client, request, verdict, 0);
+    else if (!this.#commands.start(client, request)) return this.#putBack(client, request);
+    client.start = at + payloadBytes;
+    client.target.counters.requests[CMD_BLOCK_STATUS]!++;
+    return true;
+  }
+
+  /** A bit for each context listed, or 0 if one is not selected, or listed twice. */
+  #listedContexts(client: Client, at: number, payloadBytes: number): number {
+    const count = (payloadBytes - STATUS_PAYLOAD_FIXED_BYTES) / STATUS_PAYLOAD_ID_BYTES;
+    let contexts = 0;
+    for (let i = 0; i < count; i++) {
+      const id = statusPayloadId(this.#core.ring.view, at, i);
+      const bit = id < 32 ? 1 << id : 0;
+      if ((client.contexts & bit) === 0 || (contexts & bit) !== 0) return 0;
+      contexts |= bit;
+    }
+    return contexts;
+  }
+
+  /** What the reply repeats of the header at `at`. */
+  #copyWords(client: Client, request: number, at: number): void {
+    const { requests, ring } = this.#core;
+    requests.cookieHigh[request] = requestCookieHigh(ring.view, at);
+    requests.cookieLow[request] = requestCookieLow(ring.view, at);
+    if (client.replies === REPLIES_EXTENDED) {
+      requests.offsetHigh[request] = requestOffsetHigh(ring.view, at);
+      requests.offsetLow[request] = requestOffsetLow(ring.view, at);
+    }
   }
 
   #leave(client: Client): false {
@@ -147,20 +203,18 @@ export class Intake {
     return false;
   }
 
-  #refuse(client: Client, request: number, error: number): void {
+  /** A payload is read to its end before the answer, so that the next header is found (X7). */
+  #refuse(client: Client, request: number, verdict: number, payloadBytes: number): void {
     const { requests } = this.#core;
-    const length = requests.length[request]!;
-    if (requests.command[request] !== CMD_WRITE || length === 0) {
-      this.#replies.answer(client, request, error);
+    requests.verdict[request] = verdict;
+    requests.error[request] = errorOf(verdict);
+    if (payloadBytes === 0) {
+      this.#replies.answer(client, request);
       return;
     }
-    requests.error[request] = error;
     client.writeRequest = request;
-    client.payloadLeft = length;
+    client.payloadLeft = payloadBytes;
     client.expect = EXPECT_REFUSED_PAYLOAD;
-    if (length > MAXIMUM_REFUSED_PAYLOAD_BYTES) {
-      this.#core.drop(client, `a WRITE announced ${length} bytes, more than will be read to refuse it`);
-    }
   }
 
   /** Fills pieces of a WRITE and starts them. False when bytes are missing, or memory for the next piece. */
@@ -169,7 +223,7 @@ export class Intake {
     const { jobs } = core;
     const request = client.writeRequest;
     if (client.writeJob === NONE) {
-      client.writeJob = core.takePiece(client, request, true);
+      client.writeJob = core.takePiece(client, request, core.requests.end[request]!, true);
       client.pieceFilled = 0;
       if (client.writeJob === NONE) {
         core.wait(client);
@@ -204,7 +258,7 @@ export class Intake {
     const request = client.writeRequest;
     client.writeRequest = NONE;
     client.expect = EXPECT_HEADER;
-    this.#replies.answer(client, request, this.#core.requests.error[request]!);
+    this.#replies.answer(client, request);
     return true;
   }
 

@@ -1,45 +1,55 @@
 import { UNKNOWN_COMMAND_INDEX } from '../metrics/counters.js';
-import { CMD_READ, CMD_WRITE, SIMPLE_REPLY_BYTES } from '../protocol/constants.js';
+import { CMD_BLOCK_STATUS, CMD_READ, CMD_WRITE, SIMPLE_REPLY_BYTES } from '../protocol/constants.js';
 import { writeSimpleReply } from '../protocol/reply.js';
-import { type Client, NONE, STATUS_DEAD, STATUS_LEAVING } from './client.js';
-import { type Core, TAG_KIND_SHIFT, TAG_PIECE, TAG_REPLY } from './core.js';
-import { REQUEST_READY, REQUEST_SENDING, REQUEST_STREAMING } from './requests.js';
+import { ChunkWriter } from './chunk-writer.js';
+import {
+  type Client,
+  NONE,
+  REPLIES_SIMPLE,
+  REPLIES_STRUCTURED,
+  STATUS_DEAD,
+  STATUS_LEAVING,
+} from './client.js';
+import { type Core, PIECE_HOLE, TAG_KIND_SHIFT, TAG_PIECE, TAG_REPLY } from './core.js';
+import { REQUEST_READY, REQUEST_RUNNING, REQUEST_SENDING, REQUEST_STREAMING } from './requests.js';
 
 /**
- * Replies on their way out. A simple reply is one uninterrupted run of bytes, so while a large READ is sent piece by
- * piece, whatever else is ready on the connection queues behind it. (Structured replies, whose chunks may interleave,
- * get their encoder here.)
+ * Replies on their way out, in one of three forms:
+ *
+ * - an answer: a header, perhaps with an error's message. All there is for requests that bring no data.
+ * - one run of bytes: the data of a READ with a simple reply, or with DF, behind one header. A large one is sent while
+ *   the rest is still being read; until its end, whatever else is ready on the connection queues behind it.
+ * - chunks: the pieces of a READ or BLOCK_STATUS as they become ready, each with a header of its own; those of several
+ *   requests may mix.
  */
 export class Replies {
   readonly #core: Core;
+  readonly #chunks: ChunkWriter;
+  /** Puts the next piece of a READ into the block of one that has been sent. Set once, by the reads. */
+  readOn!: (client: Client, request: number, job: number) => void;
 
   constructor(core: Core) {
     this.#core = core;
+    this.#chunks = new ChunkWriter(core);
   }
 
-  /** Answers without data: success of anything but a READ, or an error. */
-  answer(client: Client, request: number, error: number): void {
-    const { requests } = this.#core;
-    requests.error[request] = error;
-    const command = requests.command[request]!;
-    const { counters } = client.target;
-    if (error !== 0) counters.errors[Math.min(command, UNKNOWN_COMMAND_INDEX)]!++;
-    else if (command === CMD_WRITE) counters.bytes[1]! += requests.length[request]!;
-    if (client.streaming === NONE) this.#sendHeader(client, request);
+  /** Everything about a request is known: its error, if there is one, and otherwise its success without data. */
+  answer(client: Client, request: number): void {
+    if (client.streaming === NONE) this.#sendAnswer(client, request);
     else this.#queue(client, request);
   }
 
-  /** A READ has all that it needs to begin: its first pieces, or its next one. */
-  dataReady(client: Client, request: number): void {
+  /** The first pieces of a request's reply can be sent, or it has failed after some of them were. */
+  ready(client: Client, request: number): void {
     if (client.streaming !== request && client.streaming !== NONE) {
       this.#queue(client, request);
       return;
     }
-    this.#sendPieces(client, request);
+    this.#send(client, request);
     this.#flushReady(client);
   }
 
-  /** A SEND with TAG_PIECE or TAG_REPLY has completed; `result` below 0 is a negative errno. */
+  /** A SEND with TAG_REPLY has completed; `result` below 0 is a negative errno. */
   replySent(request: number, result: number): void {
     const core = this.#core;
     const client = core.requests.client[request]!;
@@ -57,6 +67,7 @@ export class Replies {
       core.drop(client, client.leavingBecause);
   }
 
+  /** A SEND with TAG_PIECE has completed. */
   pieceSent(job: number, result: number): void {
     const core = this.#core;
     const { requests, jobs } = core;
@@ -70,8 +81,12 @@ export class Replies {
       else core.drop(client, `sending failed (errno ${-result})`);
       return;
     }
-    if (requests.cursor[request] === requests.end[request]) core.releaseJob(client, job);
-    else this.#readNextPiece(client, request, job);
+    const hasMore = requests.cursor[request] !== requests.end[request];
+    const goesOn =
+      hasMore && (requests.error[request] === 0 || requests.state[request] === REQUEST_STREAMING);
+    // A hole's job has no block to read into; jobs that have one see to the rest.
+    if (goesOn && core.pieceBlockBytes[job] !== 0) this.readOn(client, request, job);
+    else core.releaseJob(client, job);
   }
 
   /** For a request of a dead connection: gone as soon as nothing of it is at work. */
@@ -80,34 +95,10 @@ export class Replies {
     if (requests.jobs[request] === 0 && requests.sends[request] === 0) this.#core.releaseRequest(request);
   }
 
-  /**
-   * The piece's block is used again, so a READ never waits for memory once it has begun. (Only where a short piece
-   * ended at the last whole unit of the file can the next one be larger.)
-   */
-  #readNextPiece(client: Client, request: number, job: number): void {
-    const { requests, jobs } = this.#core;
-    const volume = client.target.volume;
-    const offset = requests.cursor[request]!;
-    const length = volume.pieceBytes(offset, requests.end[request]! - offset, false);
-    const bytes = volume.blockBytes(offset, length, false);
-    if (bytes > this.#core.pieceBlockBytes[job]! && !this.#core.exchangeBlock(client, job, bytes)) {
-      this.#core.releaseJob(client, job);
-      this.#core.drop(client, 'there was no memory for the rest of a READ whose reply had begun');
-      return;
-    }
-    requests.cursor[request] = offset + length;
-    jobs.data[job] = jobs.block[job]! + volume.leadBytes(offset);
-    jobs.offset[job] = offset;
-    jobs.length[job] = length;
-    this.appendPiece(request, job);
-    requests.running[request]!++;
-    jobs.read(job);
-  }
-
-  /** Puts a piece at the end of its READ; pieces leave in this order. */
-  appendPiece(request: number, job: number): void {
+  /** Puts a piece at the end of its reply; pieces leave in this order. */
+  appendPiece(request: number, job: number, isDone: boolean): void {
     const { requests, nextPiece, pieceDone } = this.#core;
-    pieceDone[job] = 0;
+    pieceDone[job] = isDone ? 1 : 0;
     nextPiece[job] = NONE;
     const last = requests.lastPiece[request]!;
     if (last === NONE) requests.firstPiece[request] = job;
@@ -125,54 +116,38 @@ export class Replies {
     return job;
   }
 
-  #sendPieces(client: Client, request: number): void {
-    const core = this.#core;
-    const { requests, jobs, ring } = core;
-    let headerBytes = 0;
-    const header = core.headerOf(request);
-    if (client.streaming === NONE) {
-      headerBytes = SIMPLE_REPLY_BYTES;
-      this.#writeHeader(request, header);
-      client.streaming = request;
-      requests.state[request] = REQUEST_STREAMING;
-    }
-    for (;;) {
-      const job = requests.firstPiece[request]!;
-      if (job === NONE || core.pieceDone[job] === 0) return;
-      this.shiftPiece(request);
-      const length = jobs.length[job]!;
-      const isLast = jobs.offset[job]! + length === requests.end[request];
-      const tag = isLast ? (TAG_REPLY << TAG_KIND_SHIFT) | request : (TAG_PIECE << TAG_KIND_SHIFT) | job;
-      ring.send(client.connection, header, headerBytes, jobs.data[job]!, length, tag);
-      requests.sends[request]!++;
-      headerBytes = 0;
-      if (isLast) {
-        client.target.counters.bytes[0]! += requests.length[request]!;
-        requests.finalPiece[request] = job;
-        requests.state[request] = REQUEST_SENDING;
-        client.streaming = NONE;
-        return;
-      }
+  #send(client: Client, request: number): void {
+    const { requests } = this.#core;
+    if (requests.inOnePiece[request] === 1) {
+      if (requests.firstPiece[request] === NONE) this.#sendAnswer(client, request);
+      else this.#sendRun(client, request);
+    } else {
+      const command = requests.command[request];
+      const inChunks =
+        client.replies !== REPLIES_SIMPLE && (command === CMD_READ || command === CMD_BLOCK_STATUS);
+      if (inChunks) this.#sendChunks(client, request);
+      else this.#sendAnswer(client, request);
     }
   }
 
-  #sendHeader(client: Client, request: number): void {
+  // ---- an answer ----
+
+  #sendAnswer(client: Client, request: number): void {
     const core = this.#core;
-    const header = core.headerOf(request);
-    this.#writeHeader(request, header);
-    core.requests.state[request] = REQUEST_SENDING;
-    core.requests.sends[request]!++;
-    core.ring.send(
-      client.connection,
-      header,
-      SIMPLE_REPLY_BYTES,
-      0,
-      0,
-      (TAG_REPLY << TAG_KIND_SHIFT) | request,
-    );
+    const { requests } = core;
+    const at = core.headerOf(request);
+    const error = requests.error[request]!;
+    let end: number;
+    if (client.replies === REPLIES_SIMPLE) end = this.#writeSimpleHeader(request, at);
+    else if (error !== 0) end = this.#chunks.writeError(client, request, at);
+    // A simple reply is shorter, and right for whatever has no data (X2).
+    else if (client.replies === REPLIES_STRUCTURED && requests.command[request] !== CMD_READ)
+      end = this.#writeSimpleHeader(request, at);
+    else end = this.#chunks.writeNone(client, request, at);
+    this.#sendLast(client, request, at, end - at, NONE);
   }
 
-  #writeHeader(request: number, at: number): void {
+  #writeSimpleHeader(request: number, at: number): number {
     const { requests, ring } = this.#core;
     writeSimpleReply(
       ring.view,
@@ -181,10 +156,120 @@ export class Replies {
       requests.cookieHigh[request]!,
       requests.cookieLow[request]!,
     );
+    return at + SIMPLE_REPLY_BYTES;
   }
+
+  // ---- one run of bytes ----
+
+  #sendRun(client: Client, request: number): void {
+    const core = this.#core;
+    const { requests, jobs } = core;
+    let header = 0;
+    let headerBytes = 0;
+    if (client.streaming === NONE) {
+      client.streaming = request;
+      requests.state[request] = REQUEST_STREAMING;
+      // An error that comes after the header has no room in a simple reply (X4); in chunks it gets one of its own,
+      // and the chunk of the data can't be the last (X3).
+      const isComplete = this.#isComplete(request);
+      requests.endsApart[request] = client.replies !== REPLIES_SIMPLE && !isComplete ? 1 : 0;
+      if (client.replies === REPLIES_SIMPLE) {
+        header = core.headerOf(request);
+        headerBytes = this.#writeSimpleHeader(request, header) - header;
+      } else {
+        header = core.pieceHeaderOf(requests.firstPiece[request]!);
+        headerBytes = this.#chunks.writeRun(client, request, header, isComplete) - header;
+      }
+    }
+    for (;;) {
+      const job = requests.firstPiece[request]!;
+      if (job === NONE || core.pieceDone[job] === 0) return;
+      this.shiftPiece(request);
+      if (jobs.offset[job]! + jobs.length[job]! === requests.end[request]) {
+        client.streaming = NONE;
+        if (requests.endsApart[request] === 0) {
+          this.#sendLast(client, request, header, headerBytes, job);
+        } else {
+          this.#sendPiece(client, request, header, headerBytes, job);
+          this.#sendAnswer(client, request);
+        }
+        return;
+      }
+      this.#sendPiece(client, request, header, headerBytes, job);
+      headerBytes = 0;
+    }
+  }
+
+  // ---- chunks ----
+
+  #sendChunks(client: Client, request: number): void {
+    const core = this.#core;
+    const { requests } = core;
+    const hasFailed = requests.error[request] !== 0;
+    for (;;) {
+      const job = requests.firstPiece[request]!;
+      if (job === NONE) break;
+      this.shiftPiece(request);
+      const isLast = requests.firstPiece[request] === NONE && !hasFailed && this.#isComplete(request);
+      const header = core.pieceHeaderOf(job);
+      const headerBytes = this.#chunks.writePiece(client, request, job, header, isLast) - header;
+      if (isLast) {
+        this.#sendLast(client, request, header, headerBytes, job);
+        return;
+      }
+      this.#sendPiece(client, request, header, headerBytes, job);
+    }
+    // What was still being read when it failed has come to its end, and nothing more is begun.
+    if (hasFailed && requests.running[request] === 0) this.#sendAnswer(client, request);
+  }
+
+  /** Whether all of its data is there. */
+  #isComplete(request: number): boolean {
+    const { requests } = this.#core;
+    return requests.running[request] === 0 && requests.cursor[request] === requests.end[request];
+  }
+
+  // ---- to the reactor ----
+
+  #sendPiece(client: Client, request: number, header: number, headerBytes: number, job: number): void {
+    const { requests, jobs, ring } = this.#core;
+    requests.sends[request]!++;
+    const tag = (TAG_PIECE << TAG_KIND_SHIFT) | job;
+    ring.send(client.connection, header, headerBytes, jobs.data[job]!, this.#dataBytes(job), tag);
+  }
+
+  /** The end of a reply, with a piece or without. */
+  #sendLast(client: Client, request: number, header: number, headerBytes: number, job: number): void {
+    const { requests, jobs, ring } = this.#core;
+    this.#count(client, request);
+    requests.state[request] = REQUEST_SENDING;
+    requests.finalPiece[request] = job;
+    requests.sends[request]!++;
+    const tag = (TAG_REPLY << TAG_KIND_SHIFT) | request;
+    if (job === NONE) ring.send(client.connection, header, headerBytes, 0, 0, tag);
+    else ring.send(client.connection, header, headerBytes, jobs.data[job]!, this.#dataBytes(job), tag);
+  }
+
+  /** What of a piece is data on the wire: nothing of a hole. */
+  #dataBytes(job: number): number {
+    const { jobs, pieceKind } = this.#core;
+    return pieceKind[job] === PIECE_HOLE ? 0 : jobs.length[job]!;
+  }
+
+  #count(client: Client, request: number): void {
+    const { requests } = this.#core;
+    const command = requests.command[request]!;
+    const { counters } = client.target;
+    if (requests.error[request] !== 0) counters.errors[Math.min(command, UNKNOWN_COMMAND_INDEX)]!++;
+    else if (command === CMD_READ) counters.bytes[0]! += requests.length[request]!;
+    else if (command === CMD_WRITE) counters.bytes[1]! += requests.length[request]!;
+  }
+
+  // ---- the queue behind a run of bytes ----
 
   #queue(client: Client, request: number): void {
     const { requests } = this.#core;
+    if (requests.state[request] === REQUEST_READY) return;
     requests.state[request] = REQUEST_READY;
     requests.nextReady[request] = NONE;
     if (client.lastReady === NONE) client.firstReady = request;
@@ -192,16 +277,15 @@ export class Replies {
     client.lastReady = request;
   }
 
-  /** Sends what queued behind a READ that has now been sent whole, up to the next one that has not. */
+  /** Sends what queued behind a run that has now been sent whole, up to the next one that has not. */
   #flushReady(client: Client): void {
     const { requests } = this.#core;
     while (client.firstReady !== NONE && client.streaming === NONE) {
       const request = client.firstReady;
       client.firstReady = requests.nextReady[request]!;
       if (client.firstReady === NONE) client.lastReady = NONE;
-      const hasData = requests.command[request] === CMD_READ && requests.firstPiece[request] !== NONE;
-      if (hasData) this.#sendPieces(client, request);
-      else this.#sendHeader(client, request);
+      requests.state[request] = REQUEST_RUNNING;
+      this.#send(client, request);
     }
   }
 }

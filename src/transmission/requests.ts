@@ -22,18 +22,32 @@ export class RequestTable {
   readonly flags: Uint16Array;
   readonly cookieHigh: Int32Array;
   readonly cookieLow: Int32Array;
+  /** The offset as it came; only with extended headers, whose replies repeat it. */
+  readonly offsetHigh: Int32Array;
+  readonly offsetLow: Int32Array;
   readonly offset: Float64Array;
   readonly length: Float64Array;
   /** Where the next piece starts, and where the last one ends, bytes in the export. */
   readonly cursor: Float64Array;
   readonly end: Float64Array;
-  /** The first error of any of its jobs, as it goes on the wire. */
+  /** The first error, as it goes on the wire; and what led to it: VERDICT_*, or Linux's errno of the job at an offset. */
   readonly error: Int32Array;
+  readonly verdict: Uint8Array;
+  readonly errno: Int32Array;
+  readonly errorOffset: Float64Array;
+  /** Its data has to be one run of bytes on the wire: a READ with a simple reply, or with DF. */
+  readonly inOnePiece: Uint8Array;
+  /** After that run comes one more chunk, which says whether all of it could be read. */
+  readonly endsApart: Uint8Array;
+  /** WRITE_ZEROES: the filesystem can't, so zeroes are written. */
+  readonly writesZeroes: Uint8Array;
+  /** BLOCK_STATUS: the contexts to answer for, a bit for each. */
+  readonly contexts: Uint8Array;
   /** Jobs running, jobs taken (running, or with data not yet sent), and sends not yet complete. */
   readonly running: Int32Array;
   readonly jobs: Int32Array;
   readonly sends: Int32Array;
-  /** Pieces of a READ in their order, not yet sent. */
+  /** Pieces of its reply in their order, not yet sent. */
   readonly firstPiece: Int32Array;
   readonly lastPiece: Int32Array;
   /** The piece that goes out with the end of the reply. */
@@ -52,11 +66,20 @@ export class RequestTable {
     this.flags = new Uint16Array(capacity);
     this.cookieHigh = new Int32Array(capacity);
     this.cookieLow = new Int32Array(capacity);
+    this.offsetHigh = new Int32Array(capacity);
+    this.offsetLow = new Int32Array(capacity);
     this.offset = new Float64Array(capacity);
     this.length = new Float64Array(capacity);
     this.cursor = new Float64Array(capacity);
     this.end = new Float64Array(capacity);
     this.error = new Int32Array(capacity);
+    this.verdict = new Uint8Array(capacity);
+    this.errno = new Int32Array(capacity);
+    this.errorOffset = new Float64Array(capacity);
+    this.inOnePiece = new Uint8Array(capacity);
+    this.endsApart = new Uint8Array(capacity);
+    this.writesZeroes = new Uint8Array(capacity);
+    this.contexts = new Uint8Array(capacity);
     this.running = new Int32Array(capacity);
     this.jobs = new Int32Array(capacity);
     this.sends = new Int32Array(capacity);
@@ -82,6 +105,10 @@ export class RequestTable {
     this.cursor[request] = offset;
     this.end[request] = offset + length;
     this.error[request] = 0;
+    this.verdict[request] = 0;
+    this.errno[request] = 0;
+    this.inOnePiece[request] = 0;
+    this.writesZeroes[request] = 0;
     this.running[request] = 0;
     this.jobs[request] = 0;
     this.sends[request] = 0;

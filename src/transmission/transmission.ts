@@ -1,16 +1,24 @@
+import { HoleScan } from '../engine/hole-scan.js';
 import { JobEngine } from '../engine/jobs.js';
-import { OP_ADVISE, OP_READ, OP_SYNC, OP_TRIM, OP_WRITE, OP_ZERO, type Ring } from '../engine/ring.js';
+import {
+  OP_ADVISE,
+  OP_EXTENTS,
+  OP_READ,
+  OP_SYNC,
+  OP_TRIM,
+  OP_WRITE,
+  OP_ZERO,
+  type Ring,
+} from '../engine/ring.js';
 import type { Slab } from '../engine/slab.js';
-import { type Client, NONE, STATUS_DEAD, STATUS_LEAVING, STATUS_OPEN } from './client.js';
+import { type Client, NONE, REPLIES_SIMPLE, STATUS_DEAD, STATUS_LEAVING, STATUS_OPEN } from './client.js';
 import { Commands } from './commands.js';
-import { Core, HEADER_SLOT_BYTES, TAG_KIND_SHIFT, TAG_NUMBER_MASK, TAG_PIECE, TAG_REPLY } from './core.js';
-import { ErrorLog } from './error-log.js';
+import { Core, TAG_KIND_SHIFT, TAG_NUMBER_MASK, TAG_PIECE, TAG_REPLY } from './core.js';
+import { Failures } from './failures.js';
 import { Intake } from './intake.js';
 import { Replies } from './replies.js';
 import { REQUEST_SENDING, RequestTable } from './requests.js';
 
-/** Jobs beyond one for each request: the further pieces of large requests. */
-const EXTRA_JOBS = 256;
 /** How long a client may stand still with what others wait for, ms. */
 export const STALL_MS = 10_000;
 
@@ -28,24 +36,27 @@ export class Transmission {
   readonly #requests: RequestTable;
   readonly #replies: Replies;
   readonly #intake: Intake;
+  readonly #scan: HoleScan;
   readonly #jobCapacity: number;
   #turnedAway = false;
 
   /** Memory for the reply headers of that many requests, bytes. */
   static headerBytes(requests: number): number {
-    return requests * HEADER_SLOT_BYTES;
+    return Core.headerBytes(requests);
   }
 
   /** `headers` is the offset in memory of {@link headerBytes} bytes that are nobody else's. */
   constructor(ring: Ring, slab: Slab, requests: number, headers: number, log: TransmissionLog) {
-    this.#jobCapacity = requests * 2 + EXTRA_JOBS;
+    this.#jobCapacity = Core.jobCapacity(requests);
     this.#requests = new RequestTable(requests);
-    this.#core = new Core(ring, slab, this.#requests, headers, this.#jobCapacity);
+    this.#core = new Core(ring, slab, this.#requests, headers);
     this.#core.drop = (client, reason) => this.drop(client, reason);
     this.#replies = new Replies(this.#core);
-    const commands = new Commands(this.#core, this.#replies, new ErrorLog(log));
+    const commands = new Commands(this.#core, this.#replies, new Failures(this.#core, log));
     this.#jobs = new JobEngine(ring, commands, this.#jobCapacity);
     this.#core.jobs = this.#jobs;
+    this.#scan = new HoleScan(ring, slab, this.#jobs);
+    commands.scan = this.#scan;
     this.#intake = new Intake(this.#core, commands, this.#replies);
   }
 
@@ -53,6 +64,8 @@ export class Transmission {
   open(client: Client): void {
     client.target.counters.connections[0]!++;
     client.target.counters.connections[1]!++;
+    // Only replies in chunks can say that there is a hole.
+    if (client.replies !== REPLIES_SIMPLE) this.#scan.want(client.target.volume);
     this.#intake.advance(client);
   }
 
@@ -118,6 +131,7 @@ export class Transmission {
    * others wait for what they hold. Call it now and then; `nowMs` is a clock's.
    */
   endStalled(clients: readonly Client[], nowMs: number): void {
+    this.#scan.proceed();
     const stalled: Client[] = [];
     let othersWait = this.#turnedAway;
     this.#turnedAway = false;
@@ -193,7 +207,8 @@ export class Transmission {
       op === OP_SYNC ||
       op === OP_TRIM ||
       op === OP_ZERO ||
-      op === OP_ADVISE
+      op === OP_ADVISE ||
+      op === OP_EXTENTS
     );
   }
 

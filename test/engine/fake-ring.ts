@@ -110,6 +110,7 @@ export function fakeBacking({ sizeBytes, unitBytes, directEndBytes }: Geometry):
     unitBytes,
     directEndBytes: directEnd,
     bufferedBecause: undefined,
+    locked: true,
     close() {},
   };
 }
