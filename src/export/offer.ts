@@ -10,6 +10,7 @@ import {
   FLAG_SEND_WRITE_ZEROES,
   MAXIMUM_PAYLOAD_BYTES,
 } from '../protocol/constants.js';
+import { META_CONTEXTS } from './contexts.js';
 import type { Export } from './export.js';
 
 /** Any request may start and end at any byte; unaligned writes are merged by us. */
@@ -29,5 +30,6 @@ export function offerOf(target: Export): ExportOffer {
     minimumBlockBytes: MINIMUM_BLOCK_BYTES,
     preferredBlockBytes: Math.max(PREFERRED_BLOCK_BYTES, target.volume.unitBytes),
     maximumPayloadBytes: MAXIMUM_PAYLOAD_BYTES,
+    metaContexts: META_CONTEXTS,
   };
 }

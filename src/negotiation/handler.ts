@@ -1,6 +1,7 @@
 /** What the state machine knows of an option: the row of the table in options.ts. */
 import type { ByteWriter } from '../protocol/byte-writer.js';
 import type { ExportDirectory } from './directory.js';
+import type { NegotiationLimits } from './limits.js';
 import type { NegotiatedState, NegotiationNext } from './step.js';
 
 /** Why an option is not granted. */
@@ -15,9 +16,15 @@ export interface Refusal {
 export interface OptionContext {
   readonly directory: ExportDirectory;
   readonly output: ByteWriter;
+  readonly limits: NegotiationLimits;
   /** What has been agreed so far. */
   readonly negotiated: NegotiatedState;
 }
+
+/** What comes of an option: what follows, or what is agreed from now on, and then the next option. */
+export type OptionOutcome =
+  | NegotiationNext
+  | { readonly kind: 'agreed'; readonly negotiated: NegotiatedState };
 
 export interface OptionHandler {
   /**
@@ -29,6 +36,11 @@ export interface OptionHandler {
   readonly canBeRefused: boolean;
   /** True for ABORT alone: it works while the server shuts down (H17). */
   readonly worksDuringShutdown: boolean;
+  /**
+   * True for SET_META_CONTEXT alone: whatever becomes of it, the contexts that were selected before are not any more
+   * (H15).
+   */
+  readonly dropsContexts: boolean;
   /** Answers the option; `data` is valid during the call only, and empty unless it is `taken`. */
-  readonly answer: (context: OptionContext, option: number, data: Uint8Array) => NegotiationNext;
+  readonly answer: (context: OptionContext, option: number, data: Uint8Array) => OptionOutcome;
 }

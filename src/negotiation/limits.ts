@@ -4,6 +4,8 @@ export interface NegotiationLimits {
   readonly maximumOptions: number;
   /** Data of one option that is kept to be understood, bytes. More is skipped and answered ERR_TOO_BIG. */
   readonly maximumOptionDataBytes: number;
+  /** Queries of one LIST_META_CONTEXT or SET_META_CONTEXT; more are answered ERR_TOO_BIG. */
+  readonly maximumMetaQueries: number;
   /** Data of one option that is skipped to stay in sync, bytes. An option that claims more ends the connection. */
   readonly maximumSkippedBytes: number;
   /**
@@ -18,6 +20,8 @@ export const DEFAULT_LIMITS: NegotiationLimits = Object.freeze({
   maximumOptions: 65_536,
   // INFO with the longest name and every information type that may ever exist a few times over takes a tenth.
   maximumOptionDataBytes: 64 * 1024,
+  // There are a few contexts, and each is worth one query.
+  maximumMetaQueries: 1024,
   maximumSkippedBytes: 64 * 1024 * 1024,
   maximumPipelinedAnswerBytes: 1024 * 1024,
 });

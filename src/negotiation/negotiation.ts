@@ -22,27 +22,23 @@ import { decodeClientFlags, decodeOptionHeader, type OptionHeader } from '../pro
 import { writeError, writeGreeting } from '../protocol/option-reply.js';
 import type { ExportDirectory } from './directory.js';
 import { Gather } from './gather.js';
-import type { OptionHandler, Refusal } from './handler.js';
+import type { OptionHandler, OptionOutcome, Refusal } from './handler.js';
 import { DEFAULT_LIMITS, type NegotiationLimits } from './limits.js';
 import { handlerOf } from './options.js';
 import {
   CONTINUE,
   closeBecause,
+  freshState,
   type NegotiatedState,
   type NegotiationNext,
   type NegotiationStep,
+  withoutContexts,
 } from './step.js';
 
 /** Offered to every client; a client may set these and no others (H1, H2). */
 const HANDSHAKE_FLAGS = HANDSHAKE_FLAG_FIXED_NEWSTYLE | HANDSHAKE_FLAG_NO_ZEROES;
 
 const NO_DATA = new Uint8Array(0);
-
-const NOTHING_AGREED: NegotiatedState = Object.freeze({
-  fixedNewstyle: false,
-  noZeroes: false,
-  blockSizesAgreed: false,
-});
 
 /** An option on its way to its answer; with a refusal its fate is settled. */
 interface PendingOption {
@@ -66,7 +62,7 @@ export class Negotiation {
   readonly #input = new Gather();
   readonly #output = new ByteWriter();
   #state: State = { at: 'client-flags' };
-  #negotiated = NOTHING_AGREED;
+  #negotiated: NegotiatedState = freshState(false, false);
   #options = 0;
 
   /** `limits` replaces single limits; the rest keep their defaults. */
@@ -125,11 +121,10 @@ export class Negotiation {
     if ((flags & ~HANDSHAKE_FLAGS) !== 0) {
       return this.#finish(closeBecause(`client flags ${hexadecimal(flags)} were not offered`));
     }
-    this.#negotiated = Object.freeze({
-      ...NOTHING_AGREED,
-      fixedNewstyle: (flags & HANDSHAKE_FLAG_FIXED_NEWSTYLE) !== 0,
-      noZeroes: (flags & HANDSHAKE_FLAG_NO_ZEROES) !== 0,
-    });
+    this.#negotiated = freshState(
+      (flags & HANDSHAKE_FLAG_FIXED_NEWSTYLE) !== 0,
+      (flags & HANDSHAKE_FLAG_NO_ZEROES) !== 0,
+    );
     this.#state = AT_OPTION_HEADER;
     return true;
   }
@@ -202,9 +197,15 @@ export class Negotiation {
   /** The option has arrived whole. */
   #answer(pending: PendingOption, data: Uint8Array): boolean {
     const { option, handler } = pending;
+    if (handler.dropsContexts) this.#negotiated = withoutContexts(this.#negotiated);
     const refusal = this.#refuseInShutdown(handler) ?? pending.refusal;
     if (refusal !== undefined) return this.#refuse(option, handler, refusal);
-    const context = { directory: this.#directory, output: this.#output, negotiated: this.#negotiated };
+    const context = {
+      directory: this.#directory,
+      output: this.#output,
+      limits: this.#limits,
+      negotiated: this.#negotiated,
+    };
     return this.#finish(handler.answer(context, option, data));
   }
 
@@ -220,9 +221,20 @@ export class Negotiation {
   }
 
   /** An option is done: on to the next one, or the handshake is over. Returns whether there is more to do. */
-  #finish(next: NegotiationNext): boolean {
-    this.#state = next.kind === 'continue' ? AT_OPTION_HEADER : { at: 'finished', next };
-    return next.kind === 'continue';
+  #finish(outcome: OptionOutcome): boolean {
+    switch (outcome.kind) {
+      case 'agreed':
+        this.#negotiated = Object.freeze(outcome.negotiated);
+        this.#state = AT_OPTION_HEADER;
+        return true;
+      case 'continue':
+        this.#state = AT_OPTION_HEADER;
+        return true;
+      case 'transmission':
+      case 'close':
+        this.#state = { at: 'finished', next: outcome };
+        return false;
+    }
   }
 }
 

@@ -1,9 +1,9 @@
+import type { ReplyMode } from '../protocol/reply-mode.js';
 import type { ExportOffer } from './directory.js';
 
 /**
  * Everything the handshake has agreed on besides the export: plain data, so that it can be copied, logged and handed on
- * with the connection. Options that come later (structured replies, extended headers, meta contexts) add their result
- * here, and STARTTLS starts over with a fresh one (T4).
+ * with the connection. It is never changed but replaced.
  */
 export interface NegotiatedState {
   /** The client speaks fixed newstyle, so it may send other options than EXPORT_NAME (H4). */
@@ -12,6 +12,34 @@ export interface NegotiatedState {
   readonly noZeroes: boolean;
   /** GO asked for block sizes: this client must keep to those of the offer. Others know only the defaults (X17). */
   readonly blockSizesAgreed: boolean;
+  /** How requests and replies look in the transmission phase. */
+  readonly replies: ReplyMode;
+  /**
+   * Ids of the meta contexts that SET_META_CONTEXT has selected, in ascending order. In the transmission phase: those
+   * of the export that was chosen, none if they were selected for another name.
+   */
+  readonly metaContexts: readonly number[];
+  /** The export's name as SET_META_CONTEXT gave it; undefined if it never did, or failed the last time. */
+  readonly metaContextsOf: string | undefined;
+}
+
+const NO_CONTEXTS: readonly number[] = Object.freeze([]);
+
+/** What holds after the client's flags, before any option; and again after STARTTLS, which keeps only the flags (T4). */
+export function freshState(fixedNewstyle: boolean, noZeroes: boolean): NegotiatedState {
+  return Object.freeze({
+    fixedNewstyle,
+    noZeroes,
+    blockSizesAgreed: false,
+    replies: 'simple',
+    metaContexts: NO_CONTEXTS,
+    metaContextsOf: undefined,
+  });
+}
+
+/** The same with no meta context selected. */
+export function withoutContexts(negotiated: NegotiatedState): NegotiatedState {
+  return Object.freeze({ ...negotiated, metaContexts: NO_CONTEXTS, metaContextsOf: undefined });
 }
 
 /** What follows once the output has been sent. */

@@ -16,6 +16,7 @@ import {
   OPTION_REPLY_MAGIC_LOW,
   REP_ACK,
   REP_INFO,
+  REP_META_CONTEXT,
   REP_SERVER,
 } from './constants.js';
 import { encodeText } from './text.js';
@@ -107,6 +108,16 @@ export function writeInfoBlockSize(output: ByteWriter, option: number, sizes: Bl
   output.u32(sizes.minimumBlockBytes);
   output.u32(sizes.preferredBlockBytes);
   output.u32(sizes.maximumPayloadBytes);
+}
+
+// u32 context id · name   (H14, H15)
+
+/** One meta context, listed (id 0) or selected. */
+export function writeMetaContext(output: ByteWriter, option: number, id: number, name: string): void {
+  const text = encodeText(name);
+  writeReplyHeader(output, option, REP_META_CONTEXT, 4 + text.length);
+  output.u32(id);
+  output.bytes(text);
 }
 
 // u16 type · text

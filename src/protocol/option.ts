@@ -15,6 +15,14 @@ export interface InfoRequest {
   readonly informationTypes: ReadonlySet<number>;
 }
 
+/** Data of LIST_META_CONTEXT and SET_META_CONTEXT. */
+export interface MetaContextRequest {
+  /** The export's, not decoded yet. */
+  readonly name: Uint8Array;
+  /** Not decoded either: a query that is no proper string is for the reader to pass over. */
+  readonly queries: readonly Uint8Array[];
+}
+
 /** The client's flags from its first four bytes (H2), unsigned. */
 export function decodeClientFlags(bytes: Uint8Array): number {
   return viewOf(bytes).getUint32(0);
@@ -46,6 +54,36 @@ export function decodeInfoRequest(data: Uint8Array): InfoRequest | undefined {
   const informationTypes = new Set<number>();
   for (let at = typesAt; at < data.length; at += 2) informationTypes.add(view.getUint16(at));
   return { name: data.subarray(4, 4 + nameBytes), informationTypes };
+}
+
+// u32 name length · name · u32 count · (u32 query length · query) × count   (H14, H15)
+
+const META_REQUEST_FIXED_BYTES = 8;
+const QUERY_FIXED_BYTES = 4;
+
+/**
+ * Reads the data of LIST_META_CONTEXT or SET_META_CONTEXT; undefined if its lengths do not add up to exactly the data's
+ * (H16). What it makes is bounded by the data, whatever the data claims.
+ */
+export function decodeMetaContextRequest(data: Uint8Array): MetaContextRequest | undefined {
+  if (data.length < META_REQUEST_FIXED_BYTES) return undefined;
+  const view = viewOf(data);
+  const nameBytes = view.getUint32(0);
+  if (nameBytes > data.length - META_REQUEST_FIXED_BYTES) return undefined;
+  const queriesAt = META_REQUEST_FIXED_BYTES + nameBytes;
+  const count = view.getUint32(queriesAt - 4);
+
+  const queries: Uint8Array[] = [];
+  let at = queriesAt;
+  while (queries.length < count) {
+    if (data.length - at < QUERY_FIXED_BYTES) return undefined;
+    const start = at + QUERY_FIXED_BYTES;
+    const queryBytes = view.getUint32(at);
+    if (queryBytes > data.length - start) return undefined;
+    at = start + queryBytes;
+    queries.push(data.subarray(start, at));
+  }
+  return at === data.length ? { name: data.subarray(4, 4 + nameBytes), queries } : undefined;
 }
 
 function viewOf(bytes: Uint8Array): DataView {

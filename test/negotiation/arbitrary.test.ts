@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { Negotiation } from '../../src/negotiation/negotiation.js';
-import { infoData, join, option, optionHeader, readReplies, text, u32 } from './bytes.js';
+import { infoData, join, metaData, option, optionHeader, readReplies, text, u32 } from './bytes.js';
 import { DIRECTORY, playPieces, SHUTTING_DOWN } from './session.js';
 
 const LIMITS = {
@@ -18,6 +18,8 @@ const HELD_BYTES = 2 * LIMITS.maximumOptionDataBytes;
 const optionNumber = fc.oneof(fc.nat(12), fc.nat(0xffffffff));
 const anyBytes = fc.uint8Array({ maxLength: 300 });
 
+const query = fc.constantFrom('base:allocation', 'aionbd:changed', 'base:', 'x:', '');
+
 /** Mostly what a client might send, with mistakes. */
 const fragment = fc.oneof(
   anyBytes,
@@ -30,6 +32,14 @@ const fragment = fc.oneof(
       fc.array(fc.nat(5), { maxLength: 5 }),
     )
     .map(([number, name, types]) => option(number, infoData(name, ...types))),
+  fc
+    .tuple(
+      fc.constantFrom(9, 10),
+      fc.constantFrom('', 'disk', 'nowhere'),
+      fc.array(fc.oneof(query, fc.uint8Array({ maxLength: 20 })), { maxLength: 12 }),
+    )
+    .map(([number, name, queries]) => option(number, metaData(name, ...queries))),
+  fc.constantFrom(option(8), option(11)),
   fc.constantFrom(option(3), option(1, text('disk')), option(1, text('nowhere'))),
 );
 

@@ -33,6 +33,10 @@ export const LIST = 3;
 export const STARTTLS = 5;
 export const INFO = 6;
 export const GO = 7;
+export const STRUCTURED_REPLY = 8;
+export const LIST_META_CONTEXT = 9;
+export const SET_META_CONTEXT = 10;
+export const EXTENDED_HEADERS = 11;
 
 /** An option's header, with whatever length it claims. */
 export function optionHeader(option: number, dataBytes: number): Buffer {
@@ -49,16 +53,25 @@ export function infoData(name: string | Uint8Array, ...types: readonly number[])
   return join(u32(nameBytes.length), nameBytes, u16(types.length), ...types.map(u16));
 }
 
+/** Data of LIST_META_CONTEXT and SET_META_CONTEXT. */
+export function metaData(name: string | Uint8Array, ...queries: readonly (string | Uint8Array)[]): Buffer {
+  const strings = [name, ...queries].map((each) => (typeof each === 'string' ? text(each) : each));
+  const [first, ...rest] = strings.map((each) => join(u32(each.length), each));
+  return join(first!, u32(rest.length), ...rest);
+}
+
 // ---- what a server sends
 
 export const ACK = 1;
 export const SERVER = 2;
 export const REP_INFO = 3;
+export const META_CONTEXT = 4;
 export const ERR_UNSUP = 2 ** 31 + 1;
 export const ERR_INVALID = 2 ** 31 + 3;
 export const ERR_UNKNOWN = 2 ** 31 + 6;
 export const ERR_SHUTDOWN = 2 ** 31 + 7;
 export const ERR_TOO_BIG = 2 ** 31 + 9;
+export const ERR_EXT_HEADER_REQD = 2 ** 31 + 10;
 
 export function reply(toOption: number, type: number, data: Uint8Array = Buffer.alloc(0)): Buffer {
   return join(Buffer.from('0003e889045565a9', 'hex'), u32(toOption), u32(type), u32(data.length), data);

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { Negotiation } from '../../src/negotiation/negotiation.js';
 import { ACK, EXPORT_NAME, INFO, infoData, join, LIST, option, outline, text, u16, u32 } from './bytes.js';
-import { closeReason, DIRECTORY, playBytes } from './session.js';
+import { agreed, closeReason, DIRECTORY, playBytes } from './session.js';
 
 t.test('H1: the greeting is NBDMAGIC, IHAVEOPT and the flags FIXED_NEWSTYLE and NO_ZEROES', async (t) => {
   const negotiation = new Negotiation(DIRECTORY);
@@ -34,7 +34,7 @@ t.test('H4: a client that does not speak fixed newstyle gets its export by EXPOR
     const { next } = playBytes(join(u32(flags), option(EXPORT_NAME, text('disk'))));
     t.match(next, {
       kind: 'transmission',
-      negotiated: { fixedNewstyle: false, noZeroes: flags === 2, blockSizesAgreed: false },
+      negotiated: agreed({ fixedNewstyle: false, noZeroes: flags === 2 }),
     });
   }
 });

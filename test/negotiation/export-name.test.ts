@@ -1,6 +1,6 @@
 import t from 'tap';
 import { EXPORT_NAME, join, option, text, u16, u32, u64 } from './bytes.js';
-import { closeReason, DISK, directoryOf, playBytes, SECOND, SHUTTING_DOWN } from './session.js';
+import { agreed, closeReason, DISK, directoryOf, playBytes, SECOND, SHUTTING_DOWN } from './session.js';
 
 function exportName(name: Uint8Array, flags = 3) {
   return join(u32(flags), option(EXPORT_NAME, name));
@@ -12,7 +12,7 @@ t.test('H3: with NO_ZEROES the answer to EXPORT_NAME is size and flags, ten byte
   t.strictSame(next, {
     kind: 'transmission',
     offer: DISK,
-    negotiated: { fixedNewstyle: true, noZeroes: true, blockSizesAgreed: false },
+    negotiated: agreed(),
   });
 });
 

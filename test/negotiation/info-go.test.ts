@@ -22,7 +22,7 @@ import {
   u32,
   u64,
 } from './bytes.js';
-import { DISK, directoryOf, offer, play } from './session.js';
+import { agreed, DISK, directoryOf, offer, play } from './session.js';
 
 const INFO_EXPORT = join(u16(0), u64(1_000_003), u16(0x016d));
 const INFO_NAME = join(u16(1), text('disk'));
@@ -42,7 +42,7 @@ t.test('H10: GO is told EXPORT and enters transmission, with no padding whatever
   t.strictSame(next, {
     kind: 'transmission',
     offer: DISK,
-    negotiated: { fixedNewstyle: true, noZeroes: true, blockSizesAgreed: false },
+    negotiated: agreed(),
   });
   t.equal(consumed, 4 + go.length, 'the request behind it is untouched');
 });

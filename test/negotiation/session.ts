@@ -2,7 +2,7 @@
 import type { ExportDirectory, ExportOffer } from '../../src/negotiation/directory.js';
 import type { NegotiationLimits } from '../../src/negotiation/limits.js';
 import { Negotiation } from '../../src/negotiation/negotiation.js';
-import type { NegotiationNext } from '../../src/negotiation/step.js';
+import type { NegotiatedState, NegotiationNext } from '../../src/negotiation/step.js';
 import { join, u32 } from './bytes.js';
 
 export function offer(name: string, overrides: Partial<ExportOffer> = {}): ExportOffer {
@@ -14,6 +14,23 @@ export function offer(name: string, overrides: Partial<ExportOffer> = {}): Expor
     minimumBlockBytes: 1,
     preferredBlockBytes: 4096,
     maximumPayloadBytes: 33_554_432,
+    metaContexts: [
+      { id: 1, name: 'base:allocation' },
+      { id: 2, name: 'aionbd:changed' },
+    ],
+    ...overrides,
+  };
+}
+
+/** What a client of fixed newstyle with NO_ZEROES has agreed on before its first option. */
+export function agreed(overrides: Partial<NegotiatedState> = {}): NegotiatedState {
+  return {
+    fixedNewstyle: true,
+    noZeroes: true,
+    blockSizesAgreed: false,
+    replies: 'simple',
+    metaContexts: [],
+    metaContextsOf: undefined,
     ...overrides,
   };
 }
@@ -23,6 +40,11 @@ export const SECOND = offer('zwei', {
   sizeBytes: 2 ** 52 + 4096,
   transmissionFlags: 0x0003,
   minimumBlockBytes: 512,
+  metaContexts: [
+    { id: 9, name: 'base:allocation' },
+    { id: 0xfffffffe, name: 'x-größe:a:b' },
+    { id: 5, name: 'x-größe:c' },
+  ],
 });
 
 /** Exports in order; the first is the default. */
