@@ -4,6 +4,7 @@ import {
   FLAG_HAS_FLAGS,
   FLAG_READ_ONLY,
   FLAG_SEND_CACHE,
+  FLAG_SEND_FAST_ZERO,
   FLAG_SEND_FLUSH,
   FLAG_SEND_FUA,
   FLAG_SEND_TRIM,
@@ -21,7 +22,7 @@ const PREFERRED_BLOCK_BYTES = 4096;
 export function offerOf(target: Export): ExportOffer {
   // Flush and FUA reach the same file whatever connection they come on, hence CAN_MULTI_CONN (X11).
   const always = FLAG_HAS_FLAGS | FLAG_SEND_FLUSH | FLAG_SEND_FUA | FLAG_CAN_MULTI_CONN | FLAG_SEND_CACHE;
-  const writable = FLAG_SEND_TRIM | FLAG_SEND_WRITE_ZEROES;
+  const writable = FLAG_SEND_TRIM | FLAG_SEND_WRITE_ZEROES | FLAG_SEND_FAST_ZERO;
   return {
     name: target.name,
     description: target.description,

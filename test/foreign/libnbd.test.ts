@@ -38,7 +38,6 @@ t.test('nbdinfo is told what an export is and can', async (t) => {
   const can = {
     is_rotational: false,
     can_cache: true,
-    can_fast_zero: false,
     can_flush: true,
     can_fua: true,
     can_multi_conn: true,
@@ -59,6 +58,7 @@ t.test('nbdinfo is told what an export is and can', async (t) => {
       is_read_only: false,
       can_trim: true,
       can_zero: true,
+      can_fast_zero: true,
     },
     'a writable export: its name, description, size, flags and block sizes',
   );
@@ -71,7 +71,7 @@ t.test('nbdinfo is told what an export is and can', async (t) => {
   const locked = await info(server.uri('locked & öpen'));
   t.match(
     locked.exports[0],
-    { 'export-name': 'locked & öpen', 'export-size': 1_000_003, is_read_only: true },
+    { 'export-name': 'locked & öpen', 'export-size': 1_000_003, is_read_only: true, can_fast_zero: false },
     'a read-only export whose name needs escapes and whose size is odd',
   );
 
