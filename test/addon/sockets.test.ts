@@ -5,8 +5,10 @@ import { readdirSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { KiB, MiB, pattern, scratch } from '../support/files.js';
+import { run } from '../support/programs.js';
 import {
   ACCEPT,
   CLOSE,
@@ -40,6 +42,22 @@ for (const host of ['127.0.0.1', '::1']) {
     }
     t.equal(new Set(all.map(({ connection }) => connection)).size, 3, 'each has its own number');
     t.equal(reactor.native.listenTcp(host, port, 16), EADDRINUSE);
+  });
+}
+
+for (const host of ['127.0.0.1', '::1']) {
+  t.test(`H19: a connection accepted on ${host} sends without delay (TCP_NODELAY)`, async (t) => {
+    const reactor = openReactor(t);
+    const listener = reactor.native.listenTcp(host, 0, 16);
+    const port = reactor.native.listenerPort(listener);
+    await connectTo(t, reactor, listener, 2, () => createConnection({ host, port, noDelay: false }));
+    const script = fileURLToPath(new URL('nodelay.py', import.meta.url));
+    const result = await run('/usr/bin/python3', ['-B', script, `${process.pid}`, `${port}`]);
+    t.equal(result.code, 0, 'the kernel can be asked', { output: result.stderr });
+    const [first, second, ...more] = JSON.parse(result.stdout || '[]') as number[];
+    t.ok(first, 'the first connection does');
+    t.ok(second, 'so does the second');
+    t.equal(more.length, 0, 'and there are no others');
   });
 }
 
