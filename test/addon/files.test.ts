@@ -2,9 +2,11 @@
 
 import { closeSync, constants, openSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { makeBacking } from '../support/backing.js';
 import { allocatedBytes, KiB, MiB, pattern, patternFile, scratch, sparseFile } from '../support/files.js';
+import { must } from '../support/programs.js';
 import { addFile } from './open.js';
 import {
   ADVISE,
@@ -121,11 +123,18 @@ t.test('ZERO past the end does not lengthen the file', async (t) => {
   }
 });
 
-t.test('ADVISE answers 0 and the bytes are in the page cache soon', async (t) => {
-  const path = patternFile(join(scratch(t), 'f'), 64 * KiB, 7);
+t.test('ADVISE brings all of a long range into the page cache', async (t) => {
+  const path = patternFile(join(scratch(t), 'f'), 16 * MiB, 7);
+  await must('dd', [`of=${path}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0', 'status=none']);
+  const cached = async () =>
+    Number(await must('fincore', ['--bytes', '--noheadings', '--output', 'RES', path]));
+  t.ok((await cached()) < MiB, 'nothing of it is there before');
   const reactor = openReactor(t);
   const file = addFile(t, reactor, path, false);
-  t.equal(await reactor.one({ op: ADVISE, target: file, offset: 0, length: 64 * KiB }), 0);
+  t.equal(await reactor.one({ op: ADVISE, target: file, offset: MiB, length: 14 * MiB }), 0);
+  const deadline = Date.now() + 10_000;
+  while ((await cached()) < 14 * MiB && Date.now() < deadline) await sleep(20);
+  t.ok((await cached()) >= 14 * MiB, 'all of it is there soon after');
 });
 
 t.test('on tmpfs, which has no zero-range, ZERO zeroes, and keeps blocks unless it may punch', async (t) => {

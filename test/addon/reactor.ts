@@ -16,9 +16,11 @@ export const SEND = 8;
 export const ACCEPT = 9;
 export const CLOSE = 10;
 export const CANCEL = 11;
+export const EXTENTS = 12;
 
 export const DURABLE = 1;
 export const MAY_PUNCH = 2;
+export const FAST = 4;
 
 // From errno(3) on Linux, as results carry them.
 export const EBADF = -9;
@@ -27,6 +29,7 @@ export const EFAULT = -14;
 export const EBUSY = -16;
 export const EINVAL = -22;
 export const EPIPE = -32;
+export const EOPNOTSUPP = -95;
 export const ECONNRESET = -104;
 export const ECANCELED = -125;
 
