@@ -2,7 +2,7 @@
 
 import type { Backing } from '../../src/engine/backing.js';
 import type { JobEngine } from '../../src/engine/jobs.js';
-import { OP_READ, OP_WRITE, type Ring } from '../../src/engine/ring.js';
+import { OP_EXTENTS, OP_READ, OP_WRITE, type Ring } from '../../src/engine/ring.js';
 import { Volume } from '../../src/engine/volume.js';
 
 export interface Submission {
@@ -18,6 +18,7 @@ export interface Submission {
 /** The part of {@link Ring} that volumes and jobs use. */
 export class FakeRing {
   readonly bytes: Uint8Array;
+  readonly doubles: Float64Array;
   /** The one file that all registered files are. */
   readonly disk: Uint8Array;
   /** Submitted and not completed, oldest first. */
@@ -30,6 +31,7 @@ export class FakeRing {
 
   constructor(memoryBytes: number, diskBytes: number) {
     this.bytes = new Uint8Array(memoryBytes);
+    this.doubles = new Float64Array(this.bytes.buffer);
     this.disk = new Uint8Array(diskBytes);
   }
 
@@ -50,6 +52,17 @@ export class FakeRing {
     const submission = { op, file, buffer, length, offset, flags, tag };
     this.pending.push(submission);
     this.submitted.push(submission);
+  }
+
+  extents(
+    file: number,
+    buffer: number,
+    _capacityBytes: number,
+    length: number,
+    offset: number,
+    tag: number,
+  ): void {
+    this.file(OP_EXTENTS, file, buffer, length, offset, 0, tag);
   }
 
   cancel(tag: number): void {
