@@ -6,8 +6,10 @@ import { createServer, type Server } from '../../src/index.js';
 import { MiB, scratch, sparseFile } from '../support/files.js';
 import { run } from '../support/programs.js';
 import { memoryLog, start } from '../transmission/in-process.js';
-import { RawClient } from '../transmission/raw-client.js';
+import { optionBytes, RawClient } from '../transmission/raw-client.js';
 import { DISC, READ } from '../transmission/wire.js';
+
+const ABORT = 2;
 
 async function plain(t: Test, options = {}): Promise<Server> {
   const path = sparseFile(join(scratch(t), 'disk'), MiB);
@@ -70,6 +72,26 @@ t.test(
     t.notOk(existsSync(stale), 'a stop removes the socket file');
   },
 );
+
+t.test('H7: a client may leave right after ABORT, without reading its answer', async (t) => {
+  const path = sparseFile(join(scratch(t), 'disk'), MiB);
+  const { logger, lines } = memoryLog();
+  const started = await start(t, { exports: [{ name: 'disk', path }], logger });
+  const tcp = await started.server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 });
+  for (let round = 0; round < 40; round++) {
+    const client = await RawClient.connect(round % 2 ? started.address : tcp);
+    client.socket.write(Buffer.concat([Buffer.from([0, 0, 0, 3]), optionBytes(ABORT, Buffer.alloc(0))]));
+    if (round % 4 === 0) client.socket.resetAndDestroy();
+    else await client.destroy();
+  }
+  const fine = await started.client();
+  t.equal(await fine.errorOf({ type: READ, offset: 0, length: 512 }), 0, 'others are served');
+  t.strictSame(
+    lines.filter((line) => /^(warn|error)/.test(line)),
+    [],
+    'and nothing in the log is a worry',
+  );
+});
 
 t.test(
   'H18: more connections than the cap are ended at once, and there is room again when one leaves',
