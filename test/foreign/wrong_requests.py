@@ -43,7 +43,7 @@ def unknown():
     check("the connection lives after unknown commands", raw.ask(READ, 0, 512), "OK")
 
     commands = [("read", READ), ("write", WRITE), ("flush", FLUSH), ("trim", TRIM), ("caching", CACHE), ("zeroing", WRITE_ZEROES)]
-    flags = [("NO_HOLE", 1 << 1, WRITE_ZEROES), ("REQ_ONE", 1 << 3, None), ("FAST_ZERO", 1 << 4, None), ("PAYLOAD_LEN", 1 << 5, None)]
+    flags = [("NO_HOLE", 1 << 1, WRITE_ZEROES), ("REQ_ONE", 1 << 3, None), ("FAST_ZERO", 1 << 4, WRITE_ZEROES), ("PAYLOAD_LEN", 1 << 5, None)]
     flags += [("DF", 1 << 2, None), ("unknown bit 6", 1 << 6, None), ("unknown bit 15", 1 << 15, None)]
     for command_name, command in commands:
         for flag_name, flag, fits in flags:
