@@ -7,6 +7,8 @@ export interface Case {
   readonly depth: number;
   readonly connections: number;
   readonly transport: 'unix' | 'tcp';
+  /** Ask for simple replies, as the kernel's client does, where libnbd would ask for structured ones. */
+  readonly simpleReplies?: boolean;
 }
 
 const KIB = 1024;

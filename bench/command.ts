@@ -38,6 +38,8 @@ export function findProgram(name: string): string {
 export interface RunOptions {
   /** Ends the command with SIGTERM; leave it out for clean-up, which must run to its end. */
   readonly signal?: AbortSignal;
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Runs a command to its end; throws BenchFailure with what it wrote on stderr unless it exits with 0. */
@@ -48,7 +50,11 @@ export async function runCommand(
 ): Promise<void> {
   options.signal?.throwIfAborted();
   // A process group of its own: Ctrl-C in the terminal reaches this program only, which then ends what it started.
-  const child = spawn(findProgram(name), args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  const child = spawn(findProgram(name), args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
+    env: { ...process.env, ...options.env },
+  });
   const abort = (): void => void child.kill('SIGTERM');
   options.signal?.addEventListener('abort', abort);
   let stderr = '';

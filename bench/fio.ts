@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Case, writes } from './cases.js';
 import { runCommand } from './command.js';
 import { BenchFailure } from './failure.js';
+import { buildSimpleReplies } from './simple-replies.js';
 
 /** What fio measured from the client's side. */
 export interface FioResult {
@@ -27,7 +28,8 @@ export async function runFio(theCase: Case, options: FioOptions): Promise<FioRes
   // The engine prints its greetings on stdout in front of the JSON: the report goes to a file.
   const output = join(options.folder, 'fio.json');
   await rm(output, { force: true });
-  await runCommand('fio', fioArguments(theCase, options, output), { signal: options.signal });
+  const env = theCase.simpleReplies ? { LD_PRELOAD: buildSimpleReplies() } : {};
+  await runCommand('fio', fioArguments(theCase, options, output), { signal: options.signal, env });
   return parseReport(await readFile(output, 'utf8'), writes(theCase) ? 'write' : 'read');
 }
 

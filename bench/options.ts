@@ -29,11 +29,13 @@ Compares two NBD servers, A B A B, with fio's nbd engine as the client.
 ${list(CASES)}
   --peer NAME        the server to compare with (the candidate itself shows the noise); default ${DEFAULT_PEER}
 ${list(SERVERS)}
+      ${'aionbd@COMMIT'.padEnd(24)}this project as it was at a commit; it is built first
   --candidate NAME   the server compared, one of the same; default ${DEFAULT_CANDIDATE}
   --rounds N         rounds for each server; default 5
   --seconds S        seconds of load in each; default 10
   --file PATH        file or block device to export; default: a RAM-backed one, made and removed (needs root)
   --overwrite        let a case that writes destroy what --file holds
+  --simple-replies   the client does not ask for structured replies (needs cc)
   --json FILE        write all figures there
   --help             this text
 `;
@@ -49,7 +51,7 @@ export function readOptions(argv: readonly string[]): Options | undefined {
     ['--candidate', values.candidate],
     ['--peer', values.peer],
   ] as const) {
-    if (!(name in SERVERS)) throw unknownName(flag, name, SERVERS);
+    if (!(name in SERVERS) && !name.startsWith('aionbd@')) throw unknownName(flag, name, SERVERS);
   }
   if (values.file !== undefined && writes(theCase) && values.overwrite !== true) {
     throw new BenchFailure(
@@ -58,7 +60,7 @@ export function readOptions(argv: readonly string[]): Options | undefined {
   }
   return {
     caseName: values.case,
-    theCase,
+    theCase: values['simple-replies'] === true ? { ...theCase, simpleReplies: true } : theCase,
     candidate: values.candidate,
     peer: values.peer,
     rounds: wholeNumber('--rounds', values.rounds),
@@ -80,6 +82,7 @@ function parse(argv: readonly string[]) {
         seconds: { type: 'string', default: '10' },
         file: { type: 'string' },
         overwrite: { type: 'boolean' },
+        'simple-replies': { type: 'boolean' },
         json: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },

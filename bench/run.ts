@@ -6,7 +6,7 @@ import type { Measurement } from './metrics.js';
 import { type Options, readOptions, usage } from './options.js';
 import { buildReport, formatReport } from './report.js';
 import { measureRound } from './round.js';
-import { SERVERS, type ServerKind } from './servers.js';
+import { type ServerKind, serverKind } from './servers.js';
 
 await runProgram(async (signal) => {
   const options = readOptions(process.argv.slice(2));
@@ -47,7 +47,7 @@ function checkPrograms(kinds: readonly ServerKind[]): void {
 }
 
 function kindOf(name: string): ServerKind {
-  const kind = SERVERS[name];
+  const kind = serverKind(name);
   if (kind === undefined) throw new Error(`no server ${name}`);
   return kind;
 }

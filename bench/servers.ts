@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Address } from './address.js';
 import { findProgram } from './command.js';
 import { BenchFailure } from './failure.js';
+import { buildRevision } from './revision.js';
 
 export type CommandLine = readonly [program: string, ...args: string[]];
 
@@ -56,6 +57,22 @@ export const SERVERS: Readonly<Record<string, ServerKind>> = {
   },
 };
 
+/** `aionbd@COMMIT` is this project as it was then. */
+const AT_REVISION = /^aionbd@(.+)$/;
+
+/** Undefined for a name that is none. Builds what has to be built; throws BenchFailure if it can't be. */
+export function serverKind(name: string): ServerKind | undefined {
+  const revision = AT_REVISION.exec(name)?.[1];
+  if (revision === undefined) return SERVERS[name];
+  const main = buildRevision(revision);
+  return {
+    description: `this project at ${revision}`,
+    ready: 'uri',
+    pageCache: false,
+    command: (file, address) => serveCommand(main, file, address, []),
+  };
+}
+
 export const DEFAULT_CANDIDATE = 'aionbd';
 export const DEFAULT_PEER = 'qemu-nbd-io_uring';
 
@@ -64,8 +81,17 @@ export function aionbdCommand(file: string, address: Address, nodeFlags: readonl
   if (!existsSync(AIONBD_MAIN)) {
     throw new BenchFailure(`aionbd is not built (no ${AIONBD_MAIN}); run: npm run build`);
   }
+  return serveCommand(AIONBD_MAIN, file, address, nodeFlags);
+}
+
+function serveCommand(
+  main: string,
+  file: string,
+  address: Address,
+  nodeFlags: readonly string[],
+): CommandLine {
   const listen = address.kind === 'unix' ? `unix:${address.path}` : `${address.host}:${address.port}`;
-  return [process.execPath, ...nodeFlags, AIONBD_MAIN, 'serve', file, '-l', listen, '--metrics', 'off'];
+  return [process.execPath, ...nodeFlags, main, 'serve', file, '-l', listen, '--metrics', 'off'];
 }
 
 function qemuCommand(file: string, address: Address, aio: 'io_uring' | 'native' | 'threads'): CommandLine {
