@@ -118,7 +118,9 @@ export class Intake {
       return this.#statusOfContexts(client, flags, offset, length);
     }
 
-    const verdict = judge(client, command, flags, offset, length);
+    let verdict = judge(client, command, flags, offset, length);
+    // Only a WRITE's length is that of its payload and of the range at once.
+    if (hasPayload && command !== CMD_WRITE && verdict === VERDICT_OK) verdict = VERDICT_CONTEXT_LIST;
     const request = core.requests.take(client, command, flags, offset, length);
     core.requests.contexts[request] = client.contexts;
     this.#copyWords(client, request, at);
