@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { describe, run } from './programs.js';
+import { describe, must, run } from './programs.js';
 
 interface Verdict {
   readonly name: string;
@@ -12,6 +12,13 @@ interface Verdict {
 
 /** Debian's interpreter by its full name: another python3 earlier on PATH does not see Debian's libnbd. */
 const PYTHON = '/usr/bin/python3';
+
+const pathOf = (script: string) => fileURLToPath(new URL(`../foreign/${script}`, import.meta.url));
+
+/** What test/foreign/`script` prints. Throws if it fails. */
+export function pythonOutput(script: string, args: readonly string[]): Promise<string> {
+  return must(PYTHON, ['-B', pathOf(script), ...args]);
+}
 
 /**
  * Runs test/foreign/`script` and asserts everything that it reports, with `prefix` in front of the sentences. A script
@@ -23,8 +30,7 @@ export async function assertVerdicts(
   args: readonly string[],
   prefix = '',
 ): Promise<void> {
-  const path = fileURLToPath(new URL(`../foreign/${script}`, import.meta.url));
-  const result = await run(PYTHON, ['-B', path, ...args], { timeoutMs: 90_000 });
+  const result = await run(PYTHON, ['-B', pathOf(script), ...args], { timeoutMs: 90_000 });
   const verdicts = result.stdout
     .split('\n')
     .filter(Boolean)
