@@ -1,7 +1,7 @@
 import type { Backing } from './backing.js';
 import { GranuleMap } from './granule-map.js';
 import type { Ring } from './ring.js';
-import { LARGEST_BLOCK_BYTES } from './slab.js';
+import { FRAME_BYTES, LARGEST_BLOCK_BYTES } from './slab.js';
 
 /** No job; ends lists. */
 export const NO_JOB = -1;
@@ -88,7 +88,8 @@ export class Volume {
 
   /** How much of [offset, offset + length) one job can do: at most a block, and not both direct and buffered. */
   pieceBytes(offset: number, length: number, isWrite: boolean): number {
-    if (!this.isDirect(offset)) return Math.min(length, LARGEST_BLOCK_BYTES);
+    // The next piece then begins at a whole page: what goes out piece by piece is not cut at odd places.
+    if (!this.isDirect(offset)) return Math.min(length, LARGEST_BLOCK_BYTES - (offset % FRAME_BYTES));
     const most = Math.min(length, this.directEndBytes - offset);
     const start = this.unitStart(offset);
     const aligned = this.isAligned(offset, most);
