@@ -141,8 +141,7 @@ async function qemuOn(t: Test, { kind, direct }: BackingCase): Promise<void> {
   t.equal(await sha256(backing.path), await sha256(image), 'the backing itself holds the model');
 }
 
-// qemu counts in sectors, and 7.2 waits for ever on a simple reply that ends inside one: so a whole number of sectors,
-// but not of pages. libnbd.test.ts goes to the last byte.
+// qemu writes images in sectors: so a whole number of those, but not of pages. odd-sizes.test.ts goes to the last byte.
 t.test('qemu-img copies into and out of an export that ends inside a 4 KiB block', async (t) => {
   const directory = scratch(t);
   const size = 3_000_320;
