@@ -1,7 +1,8 @@
 // A client over node:net that sends any bytes and takes what comes: independent of src/protocol, and of manners.
 
 import { createConnection, type Socket } from 'node:net';
-import { type Reply, ReplyReader, type Request, requestBytes } from './wire.js';
+import { type Reply, ReplyReader } from './reply-reader.js';
+import { type Mode, type Request, requestBytes } from './wire.js';
 
 export type Address =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
@@ -13,14 +14,28 @@ const OPTION_REPLY_MAGIC = 0x3e889045565a9n;
 const GREETING_BYTES = 18;
 const OPT_EXPORT_NAME = 1;
 const OPT_GO = 7;
+const OPT_STRUCTURED_REPLY = 8;
+const OPT_LIST_META_CONTEXT = 9;
+const OPT_SET_META_CONTEXT = 10;
+const OPT_EXTENDED_HEADERS = 11;
 const REP_ACK = 1;
 const REP_INFO = 3;
+const REP_META_CONTEXT = 4;
 const INFO_EXPORT = 0;
 const FIXED_NEWSTYLE = 1;
 const NO_ZEROES = 2;
 
 /** Longest that a test waits for one answer. */
 const PATIENCE_MS = 15_000;
+
+/** What is to be agreed on before an export is chosen. */
+export interface Wishes {
+  readonly replies?: Mode;
+  /** Names of meta contexts; each must be there. */
+  readonly contexts?: readonly string[];
+  /** Whether what a server only SHOULD do is let pass, for servers that are not ours. */
+  readonly lenient?: boolean;
+}
 
 export class RawClient {
   readonly socket: Socket;
@@ -29,6 +44,10 @@ export class RawClient {
   isClosed = false;
   sizeBytes = 0;
   transmissionFlags = 0;
+  /** How requests and replies look from the choice of an export on. */
+  mode: Mode = 'simple';
+  /** The selected meta contexts: ids by their names. */
+  readonly contexts = new Map<string, number>();
   readonly reader: ReplyReader;
   /** Each reply as it comes. */
   onReply: (reply: Reply) => void = () => {};
@@ -72,10 +91,10 @@ export class RawClient {
     return new RawClient(socket);
   }
 
-  /** Connected, negotiated with GO, ready for requests. */
-  static async open(address: Address, name = ''): Promise<RawClient> {
+  /** Connected, negotiated with GO, ready for requests. Throws if a wish is refused. */
+  static async open(address: Address, name = '', wishes: Wishes = {}): Promise<RawClient> {
     const client = await RawClient.connect(address);
-    await client.go(name);
+    await client.go(name, wishes);
     return client;
   }
 
@@ -110,9 +129,14 @@ export class RawClient {
     return greeting.readUInt16BE(16);
   }
 
-  /** Greets and chooses an export; throws if that is refused. */
-  async go(name: string): Promise<void> {
+  /** Greets and chooses an export; throws if that is refused, or a wish is. */
+  async go(name: string, wishes: Wishes = {}): Promise<void> {
     await this.greet();
+    const { replies = 'simple', contexts = [], lenient = false } = wishes;
+    if (replies === 'structured') await this.agree(OPT_STRUCTURED_REPLY);
+    if (replies === 'extended') await this.agree(OPT_EXTENDED_HEADERS);
+    this.mode = replies;
+    if (contexts.length > 0) await this.setContexts(name, contexts);
     this.write(goBytes(name));
     for (;;) {
       const { type, data } = await this.optionReply();
@@ -122,7 +146,42 @@ export class RawClient {
       this.sizeBytes = Number(data.readBigUInt64BE(2));
       this.transmissionFlags = data.readUInt16BE(10);
     }
-    this.startTransmission();
+    this.startTransmission(lenient);
+  }
+
+  /** Sends an option without data; throws if it is refused. */
+  async agree(option: number): Promise<void> {
+    this.write(optionBytes(option, Buffer.alloc(0)));
+    const { type, data } = await this.optionReply();
+    if (type !== REP_ACK)
+      throw new Error(`option ${option} was answered 0x${type.toString(16)}: ${data.toString()}`);
+  }
+
+  /** The contexts of an export that match the queries, or all of them: names, and ids that mean nothing yet. */
+  listContexts(name: string, queries: readonly string[] = []): Promise<Map<string, number>> {
+    return this.#askContexts(OPT_LIST_META_CONTEXT, name, queries);
+  }
+
+  /** Selects contexts of an export, in place of those that were; throws if one of them is not there. */
+  async setContexts(name: string, queries: readonly string[]): Promise<void> {
+    const selected = await this.#askContexts(OPT_SET_META_CONTEXT, name, queries);
+    const missing = queries.filter((query) => !selected.has(query));
+    if (missing.length > 0) throw new Error(`there is no context ${missing.join(', ')}`);
+    if (new Set(selected.values()).size < selected.size) throw new Error('two contexts have one id');
+    this.contexts.clear();
+    for (const [context, id] of selected) this.contexts.set(context, id);
+  }
+
+  async #askContexts(option: number, name: string, queries: readonly string[]): Promise<Map<string, number>> {
+    this.write(contextBytes(option, name, queries));
+    const found = new Map<string, number>();
+    for (;;) {
+      const { type, data } = await this.optionReply();
+      if (type === REP_ACK) return found;
+      if (type !== REP_META_CONTEXT)
+        throw new Error(`option ${option} was answered 0x${type.toString(16)}: ${data.toString()}`);
+      found.set(data.subarray(4).toString(), data.readUInt32BE(0));
+    }
   }
 
   /** Greets and chooses an export the old way, without NO_ZEROES if `zeroes`. */
@@ -144,8 +203,12 @@ export class RawClient {
   }
 
   /** What comes from now on is replies. */
-  startTransmission(): void {
+  startTransmission(lenient = false): void {
     this.#handshaking = false;
+    const contexts = new Map([...this.contexts].map(([context, id]) => [id, context]));
+    // Whoever has chosen no export knows no size.
+    const size = this.transmissionFlags === 0 ? {} : { sizeBytes: this.sizeBytes };
+    this.reader.terms = { mode: this.mode, contexts, lenient, ...size };
     const early = this.#received;
     this.#received = Buffer.alloc(0);
     if (early.length > 0) this.reader.push(early);
@@ -156,12 +219,16 @@ export class RawClient {
     return this.socket.write(bytes);
   }
 
+  /** Requests as this connection has them. */
+  bytesOf(...requests: readonly Request[]): Buffer {
+    const pieces = requests.map((request) => requestBytes(request, this.mode));
+    return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+  }
+
   /** Sends requests in one piece, and expects their replies. */
   send(...requests: readonly Request[]): boolean {
     for (const request of requests) this.reader.expect(request);
-    return this.write(
-      requests.length === 1 ? requestBytes(requests[0]!) : Buffer.concat(requests.map(requestBytes)),
-    );
+    return this.write(this.bytesOf(...requests));
   }
 
   /** Resolves when the kernel has taken everything that was written. */
@@ -261,4 +328,17 @@ export function goBytes(name: string): Buffer {
   data.writeUInt32BE(text.length, 0);
   text.copy(data, 4);
   return optionBytes(OPT_GO, data);
+}
+
+// u32 name length · name · u32 count · (u32 length · query) × count
+function contextBytes(option: number, name: string, queries: readonly string[]): Buffer {
+  const counted = (text: string) => {
+    const bytes = Buffer.from(text);
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.length);
+    return [length, bytes];
+  };
+  const count = Buffer.alloc(4);
+  count.writeUInt32BE(queries.length);
+  return optionBytes(option, Buffer.concat([...counted(name), count, ...queries.flatMap(counted)]));
 }

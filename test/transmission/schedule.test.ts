@@ -296,7 +296,7 @@ t.test('a connection that dies, at any moment', (t) => {
             requests.push({ type, cookie: BigInt(i), offset, length, ...payload });
           }
           for (const request of requests) peer.reader.expect(request);
-          const bytes = Buffer.concat(requests.map(requestBytes));
+          const bytes = Buffer.concat(requests.map((request) => requestBytes(request)));
           peer.push(bytes.subarray(0, random(bytes.length))); // in the middle of anything
           if (random(3) === 0) peer.appetite = random(5000);
           simulation.run(random(200));

@@ -1,12 +1,16 @@
 // The transmission phase on a reactor that is made of arrays: the order in which I/O ends, the sizes in which bytes
 // arrive, the errors of the disk and the appetite of the clients are all the test's to choose, and the same seed gives
 // the same run. Along the way it watches what the real reactor could not forgive: direct I/O that is not aligned, and
-// memory that two operations use at the same time.
+// memory that two operations use at the same time; and every answer to READ and BLOCK_STATUS is compared with the disk.
 
 import type { Backing } from '../../src/engine/backing.js';
 import {
+  EXTENT_BYTES,
+  IO_FAST,
+  IO_MAY_PUNCH,
   OP_ADVISE,
   OP_CLOSE,
+  OP_EXTENTS,
   OP_READ,
   OP_RECV,
   OP_SEND,
@@ -23,9 +27,13 @@ import { ExportCounters } from '../../src/metrics/counters.js';
 import { Client } from '../../src/transmission/client.js';
 import { Transmission } from '../../src/transmission/transmission.js';
 import { seededRandom } from '../support/random.js';
-import { type Reply, ReplyReader, type Request, requestBytes } from './wire.js';
+import { type Reply, ReplyReader, type Terms } from './reply-reader.js';
+import { SimulatedDisk } from './simulated-disk.js';
+import { type Mode, type Request, requestBytes } from './wire.js';
+import { type ClientWitness, Witness } from './witness.js';
 
 const ECANCELED = 125;
+const EOPNOTSUPP = 95;
 const DIRECT_FD = 3;
 const BUFFERED_FD = 4;
 const MEMORY_ALIGNMENT = 512;
@@ -38,6 +46,10 @@ export interface SimulationOptions {
   readonly memoryBytes?: number;
   readonly requests?: number;
   readonly readOnly?: boolean;
+  /** The server may remember what it knows of the file: nobody else writes to it, tests neither, once there are clients. */
+  readonly sparse?: boolean;
+  /** How the filesystem makes zeroes: at once; only like data, which IO_FAST forbids; or not at all. */
+  readonly zeroing?: 'fast' | 'slow' | 'unsupported';
   /** An errno for a file operation that is to fail, or 0. */
   readonly fault?: (op: number, offset: number, length: number) => number;
 }
@@ -50,8 +62,12 @@ interface FileIo {
   readonly offset: number;
   readonly flags: number;
   readonly tag: number;
-  /** The bytes have been moved already; the completion is still to come. */
+  /** Of the memory that it uses; 0 for none. */
+  readonly memoryBytes: number;
+  /** It has been done already; the completion is still to come. */
   moved: boolean;
+  /** Then: what the completion will say. */
+  result: number;
 }
 
 interface Armed {
@@ -75,10 +91,41 @@ export function randomNumbers(seed: number): (below: number) => number {
   return (below) => Math.floor(random() * below);
 }
 
+const CONTEXT_NAMES = new Map([
+  [1, 'base:allocation'],
+  [2, 'aionbd:changed'],
+]);
+
+/** What a handshake would have agreed on. */
+export interface PeerTerms {
+  readonly replies?: Mode;
+  readonly metaContexts?: readonly number[];
+}
+
+/** A reader that has each answer witnessed. */
+class WitnessedReader extends ReplyReader {
+  readonly #witness: ClientWitness;
+
+  constructor(onReply: (reply: Reply) => void, terms: Terms, witness: ClientWitness) {
+    super((reply) => {
+      witness.answer(reply);
+      onReply(reply);
+    }, terms);
+    this.#witness = witness;
+  }
+
+  override expect(request: Request): void {
+    super.expect(request);
+    this.#witness.ask(request);
+  }
+}
+
 /** The other end of a connection. */
 export class SimulatedPeer {
   readonly number: number;
+  readonly mode: Mode;
   readonly reader: ReplyReader;
+  readonly witness: ClientWitness;
   readonly replies: Reply[] = [];
   onReply: (reply: Reply) => void = () => {};
   /** What was sent and not yet received; each piece arrives on its own. */
@@ -93,12 +140,15 @@ export class SimulatedPeer {
   armed: Armed | undefined;
   readonly sends: SendEntry[] = [];
 
-  constructor(number: number) {
+  constructor(number: number, terms: Terms, witness: ClientWitness) {
     this.number = number;
-    this.reader = new ReplyReader((reply) => {
+    this.mode = terms.mode;
+    this.witness = witness;
+    const take = (reply: Reply) => {
       this.replies.push(reply);
       this.onReply(reply);
-    });
+    };
+    this.reader = new WitnessedReader(take, terms, witness);
   }
 
   /** Bytes that arrive in one piece. */
@@ -106,14 +156,21 @@ export class SimulatedPeer {
     if (bytes.length > 0) this.input.push(Buffer.from(bytes));
   }
 
+  /** Requests as this connection has them. */
+  bytesOf(...requests: readonly Request[]): Buffer {
+    return Buffer.concat(requests.map((request) => requestBytes(request, this.mode)));
+  }
+
   /** Requests in one piece, whose replies are expected. */
   send(...requests: readonly Request[]): void {
     for (const request of requests) this.reader.expect(request);
-    this.push(Buffer.concat(requests.map(requestBytes)));
+    this.push(this.bytesOf(...requests));
   }
 }
 
 export class Simulation {
+  readonly disk: SimulatedDisk;
+  /** The disk's bytes. */
   readonly image: Buffer;
   readonly slab: Slab;
   readonly transmission: Transmission;
@@ -126,6 +183,7 @@ export class Simulation {
   /** Operations that a predicate holds back, until it is cleared. */
   heldBack: ((op: number, offset: number) => boolean) | undefined;
   readonly #options: SimulationOptions;
+  readonly #witness: Witness;
   readonly #bytes: Uint8Array;
   readonly #io: FileIo[] = [];
   #completions: [op: number, tag: number, result: number][] = [];
@@ -135,7 +193,9 @@ export class Simulation {
   constructor(options: SimulationOptions) {
     this.#options = options;
     this.random = randomNumbers(options.seed ?? 1);
-    this.image = Buffer.alloc(options.sizeBytes);
+    this.disk = new SimulatedDisk(options.sizeBytes);
+    this.image = this.disk.image;
+    this.#witness = new Witness(this.disk, (what) => this.#fault(what));
     const requests = options.requests ?? 64;
     const headerBytes = Math.ceil(Transmission.headerBytes(requests) / FRAME_BYTES) * FRAME_BYTES;
     const memoryBytes = options.memoryBytes ?? 2 * 1024 * 1024;
@@ -158,14 +218,19 @@ export class Simulation {
   }
 
   /** A connection that is past its handshake. */
-  connect(): SimulatedPeer {
+  connect({ replies = 'simple', metaContexts = [] }: PeerTerms = {}): SimulatedPeer {
     let number = this.peers.indexOf(undefined);
     if (number < 0) number = this.peers.length;
-    const peer = new SimulatedPeer(number);
+    const contexts = new Map(metaContexts.map((id) => [id, CONTEXT_NAMES.get(id) ?? '']));
+    const terms = { mode: replies, contexts, sizeBytes: this.#options.sizeBytes };
+    const peer = new SimulatedPeer(number, terms, this.#witness.client());
     const buffer = this.slab.take(FRAME_BYTES);
     if (buffer < 0) throw new Error('no memory for another connection');
     this.peers[number] = peer;
-    peer.client = new Client(number, this.target, 'simulated', buffer, FRAME_BYTES, buffer, buffer);
+    peer.client = new Client(number, this.target, 'simulated', buffer, FRAME_BYTES, buffer, buffer, {
+      replies,
+      metaContexts,
+    });
     this.transmission.open(peer.client);
     return peer;
   }
@@ -252,20 +317,40 @@ export class Simulation {
       return;
     }
     if (!io.moved) this.#move(io);
-    const moves = io.op === OP_READ || io.op === OP_WRITE;
-    const result = moves ? Math.max(0, Math.min(io.length, this.image.length - io.offset)) : 0;
-    this.#completions.push([io.op, io.tag, result]);
+    this.#completions.push([io.op, io.tag, io.result]);
   }
 
   #move(io: FileIo): void {
-    const { buffer, length, offset } = io;
     io.moved = true;
-    if (io.op === OP_READ) {
-      this.#bytes.set(this.image.subarray(offset, offset + length), buffer);
-    } else if (io.op === OP_WRITE) {
-      this.image.set(this.#bytes.subarray(buffer, buffer + length), offset);
-    } else if (io.op === OP_TRIM || io.op === OP_ZERO) {
-      this.image.fill(0, offset, offset + length);
+    io.result = this.#perform(io);
+  }
+
+  /** Does what is asked for. Returns the result. */
+  #perform({ op, buffer, length, offset, flags, memoryBytes }: FileIo): number {
+    switch (op) {
+      case OP_READ:
+        this.#bytes.set(this.image.subarray(offset, offset + length), buffer);
+        return Math.max(0, Math.min(length, this.image.length - offset));
+      case OP_WRITE:
+        this.disk.write(offset, this.#bytes.subarray(buffer, buffer + length));
+        return Math.max(0, Math.min(length, this.image.length - offset));
+      case OP_TRIM:
+        this.disk.zero(offset, length, true);
+        return 0;
+      case OP_ZERO: {
+        const { zeroing = 'fast' } = this.#options;
+        if (zeroing === 'unsupported' || (zeroing === 'slow' && (flags & IO_FAST) !== 0)) return -EOPNOTSUPP;
+        this.disk.zero(offset, length, (flags & IO_MAY_PUNCH) !== 0);
+        return 0;
+      }
+      case OP_EXTENTS: {
+        const extents = this.disk.extents(offset, length, Math.floor(memoryBytes / EXTENT_BYTES));
+        const doubles = new Float64Array(this.#bytes.buffer, buffer, 2 * extents.length);
+        doubles.set(extents.flatMap((extent) => [extent.length, extent.kind]));
+        return extents.length;
+      }
+      default:
+        return 0;
     }
   }
 
@@ -306,6 +391,7 @@ export class Simulation {
     const ring = {
       bytes: this.#bytes,
       view: new DataView(memory),
+      doubles: new Float64Array(memory, 0, Math.floor(memory.byteLength / 8)),
       native: { addFile: (fd: number) => fd, removeFile: () => 0 },
       file: (
         op: number,
@@ -315,7 +401,21 @@ export class Simulation {
         offset: number,
         flags: number,
         tag: number,
-      ) => this.#file({ op, file, buffer, length, offset, flags, tag, moved: false }),
+      ) => {
+        const memoryBytes = op === OP_READ || op === OP_WRITE ? length : 0;
+        this.#file({ op, file, buffer, length, offset, flags, tag, memoryBytes, moved: false, result: 0 });
+      },
+      extents: (
+        file: number,
+        buffer: number,
+        memoryBytes: number,
+        length: number,
+        offset: number,
+        tag: number,
+      ) => {
+        const asked = { op: OP_EXTENTS, file, buffer, length, offset, flags: 0, tag, memoryBytes };
+        this.#file({ ...asked, moved: false, result: 0 });
+      },
       receive: (
         connection: number,
         buffer: number,
@@ -338,24 +438,27 @@ export class Simulation {
   }
 
   #file(io: FileIo): void {
-    const { op, file, buffer, length, offset } = io;
+    const { op, file, buffer, length, offset, memoryBytes } = io;
     const what = `operation ${op} of ${length} bytes at ${offset}`;
     const moves = op === OP_READ || op === OP_WRITE;
-    const inWholeUnits = file === DIRECT_FD && op !== OP_SYNC && op !== OP_ADVISE;
+    const inWholeUnits = file === DIRECT_FD && op !== OP_SYNC && op !== OP_ADVISE && op !== OP_EXTENTS;
     const unit = this.#options.unitBytes;
     if (inWholeUnits && (offset % unit !== 0 || length % unit !== 0)) this.#fault(`${what} is not aligned`);
     if (moves && file === DIRECT_FD && buffer % MEMORY_ALIGNMENT !== 0)
       this.#fault(`the memory of ${what} is not aligned`);
+    if (op === OP_EXTENTS && (buffer % 8 !== 0 || memoryBytes < EXTENT_BYTES))
+      this.#fault(`the memory of ${what} cannot take an extent`);
     if (op !== OP_SYNC && length <= 0) this.#fault(`${what} is of nothing`);
-    if (op !== OP_SYNC && offset + length > this.image.length && file !== DIRECT_FD)
+    if (op !== OP_SYNC && offset + length > this.image.length && (file !== DIRECT_FD || op === OP_EXTENTS))
       this.#fault(`${what} goes past the end`);
     // Only the two reads around an unaligned write share a tag.
     if (op !== OP_READ && this.#io.some((other) => other.tag === io.tag))
       this.#fault(`tag ${io.tag} is used twice`);
-    if (moves) this.#claim(what, buffer, length, op === OP_READ);
+    if (memoryBytes > 0) this.#claim(what, buffer, memoryBytes, op !== OP_WRITE);
     this.#io.push(io);
-    // The bytes move at any time from now to the completion.
-    if (moves && !this.heldBack?.(op, offset) && !this.#options.fault && this.random(2) === 0) this.#move(io);
+    // It is done at any time from now to the completion.
+    const mayBeAtOnce = (moves || op === OP_EXTENTS) && !this.heldBack?.(op, offset) && !this.#options.fault;
+    if (mayBeAtOnce && this.random(2) === 0) this.#move(io);
   }
 
   #receive(connection: number, armed: Armed): void {
@@ -391,6 +494,7 @@ export class Simulation {
       return;
     }
     peer.isClosed = true;
+    peer.witness.leave();
     if (peer.armed) this.#completions.push([OP_RECV, connection, -ECANCELED]);
     peer.armed = undefined;
     for (const send of peer.sends.splice(0)) this.#completions.push([OP_SEND, send.tag, -ECANCELED]);
@@ -412,8 +516,7 @@ export class Simulation {
     const meets = (otherStart: number, otherLength: number) =>
       start < otherStart + otherLength && otherStart < start + length;
     for (const io of this.#io) {
-      if (io.op !== OP_READ && io.op !== OP_WRITE) continue;
-      if ((writes || io.op === OP_READ) && meets(io.buffer, io.length))
+      if (io.memoryBytes > 0 && (writes || io.op !== OP_WRITE) && meets(io.buffer, io.memoryBytes))
         this.#fault(`${what} uses the memory of operation ${io.op} at ${io.offset}`);
     }
     for (const peer of this.peers) {
@@ -434,7 +537,7 @@ export class Simulation {
   }
 }
 
-function backingOf({ sizeBytes, unitBytes, readOnly }: SimulationOptions): Backing {
+function backingOf({ sizeBytes, unitBytes, readOnly, sparse }: SimulationOptions): Backing {
   const isDirect = unitBytes > 0;
   const pageUnit = Math.max(unitBytes, FRAME_BYTES);
   const odd = isDirect && sizeBytes % unitBytes !== 0;
@@ -450,6 +553,7 @@ function backingOf({ sizeBytes, unitBytes, readOnly }: SimulationOptions): Backi
     unitBytes: isDirect ? unitBytes : 1,
     directEndBytes: isDirect ? wholeBytes : 0,
     bufferedBecause: undefined,
+    locked: sparse ?? false,
     close() {},
   };
 }

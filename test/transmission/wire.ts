@@ -1,5 +1,6 @@
-// The transmission phase's bytes as the specification has them (doc/proto.md, "Transmission phase"), written without a
-// look at our own encoders: what the server and these lines agree on, they agree on because both read the same text.
+// The transmission phase's bytes as the specification has them (doc/proto.md, "Transmission phase", with the extension
+// for extended headers), written without a look at our own encoders: what the server and these lines agree on, they
+// agree on because both read the same text. Replies are taken apart in reply-reader.ts.
 
 export const READ = 0;
 export const WRITE = 1;
@@ -12,130 +13,105 @@ export const BLOCK_STATUS = 7;
 
 export const FUA = 1 << 0;
 export const NO_HOLE = 1 << 1;
+export const DF = 1 << 2;
+export const REQ_ONE = 1 << 3;
+export const FAST_ZERO = 1 << 4;
+export const PAYLOAD_LEN = 1 << 5;
 
 export const EPERM = 1;
 export const EIO = 5;
+export const ENOMEM = 12;
 export const EINVAL = 22;
 export const ENOSPC = 28;
+export const EOVERFLOW = 75;
+export const ENOTSUP = 95;
 export const ESHUTDOWN = 108;
 
+/** Status flags of `base:allocation`. */
+export const HOLE = 1 << 0;
+export const ZERO = 1 << 1;
+/** Status flag of `aionbd:changed`. */
+export const CHANGED = 1 << 0;
+
+/** What was agreed on in the handshake: how requests and replies look. */
+export type Mode = 'simple' | 'structured' | 'extended';
+export const MODES: readonly Mode[] = ['simple', 'structured', 'extended'];
+
+/** The payload that a server has to take if nothing else was agreed on ("Size constraints"). */
+export const MAX_PAYLOAD = 32 * 1024 * 1024;
+
+export const REQUEST_MAGIC = 0x25609513;
+export const EXTENDED_REQUEST_MAGIC = 0x21e41c71;
 export const HEADER_BYTES = 28;
-export const REPLY_BYTES = 16;
-const REQUEST_MAGIC = 0x25609513;
-const REPLY_MAGIC = 0x67446698;
+export const EXTENDED_HEADER_BYTES = 32;
+
+/** Bytes of a request's header. */
+export function headerBytes(mode: Mode): number {
+  return mode === 'extended' ? EXTENDED_HEADER_BYTES : HEADER_BYTES;
+}
 
 export interface Request {
   readonly type: number;
   readonly flags?: number;
   readonly cookie: bigint;
   readonly offset?: number | bigint;
-  readonly length?: number;
+  readonly length?: number | bigint;
   /** Follows the header, whatever `length` says. */
   readonly payload?: Uint8Array;
+  /** Extended headers: false leaves PAYLOAD_LEN away although there is a payload. */
+  readonly announcesPayload?: boolean;
   readonly magic?: number;
 }
 
+/** A request in the header that goes with the mode; it need not make sense. */
+export function requestBytes(request: Request, mode: Mode = 'simple'): Buffer {
+  const header = mode === 'extended' ? extendedHeader(request) : compactHeader(request);
+  return request.payload ? Buffer.concat([header, request.payload]) : header;
+}
+
 // u32 magic · u16 flags · u16 type · u64 cookie · u64 offset · u32 length · payload of a WRITE
-export function requestBytes(request: Request): Buffer {
+function compactHeader(request: Request): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUInt32BE(request.magic ?? REQUEST_MAGIC, 0);
   header.writeUInt16BE(request.flags ?? 0, 4);
   header.writeUInt16BE(request.type, 6);
   header.writeBigUInt64BE(request.cookie, 8);
   header.writeBigUInt64BE(BigInt(request.offset ?? 0), 16);
-  header.writeUInt32BE(request.length ?? request.payload?.length ?? 0, 24);
-  return request.payload ? Buffer.concat([header, request.payload]) : header;
+  header.writeUInt32BE(Number(request.length ?? request.payload?.length ?? 0), 24);
+  return header;
 }
 
-export interface Reply {
-  readonly cookie: bigint;
-  readonly error: number;
-  /** Empty unless a READ succeeded. */
-  readonly data: Buffer;
+// u32 magic · u16 flags · u16 type · u64 cookie · u64 offset · u64 length · payload if PAYLOAD_LEN is set
+function extendedHeader(request: Request): Buffer {
+  const header = Buffer.alloc(EXTENDED_HEADER_BYTES);
+  header.writeUInt32BE(request.magic ?? EXTENDED_REQUEST_MAGIC, 0);
+  header.writeUInt16BE(flagsSent(request, 'extended'), 4);
+  header.writeUInt16BE(request.type, 6);
+  header.writeBigUInt64BE(request.cookie, 8);
+  header.writeBigUInt64BE(BigInt(request.offset ?? 0), 16);
+  header.writeBigUInt64BE(BigInt(request.length ?? request.payload?.length ?? 0), 24);
+  return header;
 }
 
-/**
- * Takes simple replies apart: u32 magic · u32 error · u64 cookie · data of a READ that succeeded. How much data that is
- * only the client knows, so every request is to be announced by {@link expect}. Anything that was not asked for is a fault.
- */
-export class ReplyReader {
-  /** Data that a success carries, by the cookies of requests not yet answered. */
-  readonly #expected = new Map<bigint, number[]>();
-  readonly #onReply: (reply: Reply) => void;
-  readonly #header = Buffer.alloc(REPLY_BYTES);
-  #headerFilled = 0;
-  #data: Buffer | undefined;
-  #dataFilled = 0;
-  #outstanding = 0;
-  /** The first thing that was wrong with what came. */
-  fault: string | undefined;
+/** The command flags as they go out: with extended headers a payload is announced. */
+export function flagsSent(request: Request, mode: Mode): number {
+  const announces =
+    mode === 'extended' && request.payload !== undefined && request.announcesPayload !== false;
+  return (request.flags ?? 0) | (announces ? PAYLOAD_LEN : 0);
+}
 
-  constructor(onReply: (reply: Reply) => void) {
-    this.#onReply = onReply;
-  }
+// Payload of BLOCK_STATUS: u64 effect length · u32 context × n
+export function statusPayload(length: number | bigint, contexts: readonly number[]): Buffer {
+  const payload = Buffer.alloc(8 + 4 * contexts.length);
+  payload.writeBigUInt64BE(BigInt(length), 0);
+  for (const [at, id] of contexts.entries()) payload.writeUInt32BE(id, 8 + 4 * at);
+  return payload;
+}
 
-  /** Requests not yet answered. */
-  get outstanding(): number {
-    return this.#outstanding;
-  }
-
-  /** Between two replies. */
-  get atBoundary(): boolean {
-    return this.#headerFilled === 0;
-  }
-
-  expect(request: Request): void {
-    const bytes = request.type === READ ? (request.length ?? 0) : 0;
-    const same = this.#expected.get(request.cookie);
-    if (same) same.push(bytes);
-    else this.#expected.set(request.cookie, [bytes]);
-    this.#outstanding++;
-  }
-
-  push(chunk: Buffer): void {
-    let at = 0;
-    while (at < chunk.length && this.fault === undefined) {
-      if (this.#headerFilled < REPLY_BYTES) {
-        const n = chunk.copy(this.#header, this.#headerFilled, at);
-        this.#headerFilled += n;
-        at += n;
-        if (this.#headerFilled < REPLY_BYTES) return;
-        this.#begin();
-      } else {
-        const n = chunk.copy(this.#data!, this.#dataFilled, at);
-        this.#dataFilled += n;
-        at += n;
-      }
-      if (this.#data && this.#dataFilled === this.#data.length) this.#finish();
-    }
-  }
-
-  #begin(): void {
-    const magic = this.#header.readUInt32BE(0);
-    const error = this.#header.readUInt32BE(4);
-    const cookie = this.#header.readBigUInt64BE(8);
-    const expected = this.#expected.get(cookie);
-    if (magic !== REPLY_MAGIC) {
-      this.fault = `a reply began with 0x${magic.toString(16)}`;
-    } else if (!expected) {
-      this.fault = `a reply to cookie 0x${cookie.toString(16)}, which nobody asked for or which was answered before`;
-    } else {
-      const bytes = expected.shift()!;
-      if (expected.length === 0) this.#expected.delete(cookie);
-      this.#data = Buffer.allocUnsafe(error === 0 ? bytes : 0);
-      this.#dataFilled = 0;
-    }
-  }
-
-  #finish(): void {
-    const data = this.#data!;
-    this.#data = undefined;
-    this.#headerFilled = 0;
-    this.#outstanding--;
-    this.#onReply({
-      error: this.#header.readUInt32BE(4),
-      cookie: this.#header.readBigUInt64BE(8),
-      data,
-    });
-  }
+/** How much of the export a BLOCK_STATUS asks about: what its payload says, or its header. */
+export function statusLength(request: Request): bigint {
+  const { payload } = request;
+  if (payload && payload.length >= 8)
+    return new DataView(payload.buffer, payload.byteOffset, payload.length).getBigUint64(0);
+  return BigInt(request.length ?? 0);
 }
