@@ -77,17 +77,20 @@ t.test('H13: with data it is ERR_INVALID, changes nothing and stays in sync', as
   }
 });
 
-t.test('EXTENDED_HEADERS is granted, with or without structured replies before, and repeated', async (t) => {
-  const ack = reply(EXTENDED_HEADERS, ACK);
-  t.strictSame(play([extended]).output, ack);
-  t.strictSame(play([extended, extended]).output, join(ack, ack));
-  t.strictSame(play([structured, extended]).output, join(reply(STRUCTURED_REPLY, ACK), ack));
-  for (const options of [[extended], [extended, extended], [structured, extended]]) {
-    t.strictSame(handedOver(...options), agreed({ replies: 'extended' }));
-  }
-});
+t.test(
+  'E8: EXTENDED_HEADERS is granted, with or without structured replies before, and repeated',
+  async (t) => {
+    const ack = reply(EXTENDED_HEADERS, ACK);
+    t.strictSame(play([extended]).output, ack);
+    t.strictSame(play([extended, extended]).output, join(ack, ack));
+    t.strictSame(play([structured, extended]).output, join(reply(STRUCTURED_REPLY, ACK), ack));
+    for (const options of [[extended], [extended, extended], [structured, extended]]) {
+      t.strictSame(handedOver(...options), agreed({ replies: 'extended' }));
+    }
+  },
+);
 
-t.test('EXTENDED_HEADERS with data is ERR_INVALID, changes nothing and stays in sync', async (t) => {
+t.test('E8: EXTENDED_HEADERS with data is ERR_INVALID, changes nothing and stays in sync', async (t) => {
   const wrong = option(EXTENDED_HEADERS, text('data'));
   t.strictSame(outline(play([wrong, extended]).output), [
     [EXTENDED_HEADERS, ERR_INVALID],
@@ -98,17 +101,20 @@ t.test('EXTENDED_HEADERS with data is ERR_INVALID, changes nothing and stays in 
   t.equal(handedOver(extended, wrong).replies, 'extended');
 });
 
-t.test('STRUCTURED_REPLY after extended headers is ERR_EXT_HEADER_REQD and takes nothing back', async (t) => {
-  for (const before of [[extended], [structured, extended]]) {
-    t.strictSame(outline(play([...before, structured]).output).at(-1), [
-      STRUCTURED_REPLY,
-      ERR_EXT_HEADER_REQD,
-    ]);
-    t.equal(handedOver(...before, structured).replies, 'extended');
-  }
-});
+t.test(
+  'E8: STRUCTURED_REPLY after extended headers is ERR_EXT_HEADER_REQD and takes nothing back',
+  async (t) => {
+    for (const before of [[extended], [structured, extended]]) {
+      t.strictSame(outline(play([...before, structured]).output).at(-1), [
+        STRUCTURED_REPLY,
+        ERR_EXT_HEADER_REQD,
+      ]);
+      t.equal(handedOver(...before, structured).replies, 'extended');
+    }
+  },
+);
 
-t.test('EXPORT_NAME after extended headers ends the connection without a byte of answer', async (t) => {
+t.test('E8: EXPORT_NAME after extended headers ends the connection without a byte of answer', async (t) => {
   const name = option(EXPORT_NAME, text('disk'));
   for (const before of [[extended], [structured, extended]]) {
     const played = play([...before, name]);
