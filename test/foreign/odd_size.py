@@ -1,15 +1,15 @@
 """Exports whose size is no multiple of anything, to their last byte.
 
-usage: odd_size.py SOCKET SIZE FILE: the export "disk" holds FILE's contents, SIZE bytes
+usage: odd_size.py URI SIZE FILE: the export holds FILE's contents, SIZE bytes
 """
 
 import sys
 
-from verdicts import answer, check, connected, lives
+from verdicts import answer, check, connected_to, lives
 
-SOCKET, SIZE = sys.argv[1], int(sys.argv[2])
+URI, SIZE = sys.argv[1], int(sys.argv[2])
 model = bytearray(open(sys.argv[3], "rb").read())
-h = connected(SOCKET, "disk")
+h = connected_to(URI)
 
 
 def same(offset, length):

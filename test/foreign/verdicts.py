@@ -34,6 +34,16 @@ def connected(socket_path, export):
     return handle
 
 
+def connected_to(uri, *contexts):
+    """The same with a URI, and with meta contexts."""
+    handle = nbd.NBD()
+    handle.set_strict_mode(0)
+    for context in contexts:
+        handle.add_meta_context(context)
+    handle.connect_uri(uri)
+    return handle
+
+
 def lives(handle):
     """Whether the connection still serves: a request goes out, its answer comes back."""
     return handle.aio_is_ready() and answer(handle.pread, 512, 0) == "OK"
