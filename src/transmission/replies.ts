@@ -118,16 +118,21 @@ export class Replies {
 
   #send(client: Client, request: number): void {
     const { requests } = this.#core;
-    if (requests.inOnePiece[request] === 1) {
-      if (requests.firstPiece[request] === NONE) this.#sendAnswer(client, request);
-      else this.#sendRun(client, request);
+    if (requests.inOnePiece[request] === 1 && requests.firstPiece[request] !== NONE) {
+      this.#sendRun(client, request);
+    } else if (this.#comesInChunks(client, request)) {
+      this.#sendChunks(client, request);
     } else {
-      const command = requests.command[request];
-      const inChunks =
-        client.replies !== REPLIES_SIMPLE && (command === CMD_READ || command === CMD_BLOCK_STATUS);
-      if (inChunks) this.#sendChunks(client, request);
-      else this.#sendAnswer(client, request);
+      this.#sendAnswer(client, request);
     }
+  }
+
+  #comesInChunks(client: Client, request: number): boolean {
+    const { requests } = this.#core;
+    if (client.replies === REPLIES_SIMPLE || requests.inOnePiece[request] === 1) return false;
+    // A READ of nothing has no piece to be sent.
+    const command = requests.command[request];
+    return (command === CMD_READ && requests.length[request] !== 0) || command === CMD_BLOCK_STATUS;
   }
 
   // ---- an answer ----

@@ -2,9 +2,9 @@
 
 import t from 'tap';
 import { OP_SYNC, OP_WRITE, OP_ZERO } from '../../src/engine/ring.js';
-import { KiB } from '../support/files.js';
+import { KiB, MiB } from '../support/files.js';
 import { Simulation } from './simulation.js';
-import { DISC, EIO, FLUSH, requestBytes, WRITE, WRITE_ZEROES } from './wire.js';
+import { DF, DISC, EIO, FLUSH, READ, requestBytes, WRITE, WRITE_ZEROES } from './wire.js';
 
 const LINUX_EIO = 5;
 const LINUX_EOPNOTSUPP = 95;
@@ -86,4 +86,28 @@ t.test('X10: a flush that failed fails those that waited for it, and all later o
     peers.map((peer) => peer.replies.map(({ error }) => error)),
     [[EIO, EIO], [EIO]],
   );
+});
+
+t.test('a READ of nothing is answered behind a run of bytes', async (t) => {
+  for (const replies of ['simple', 'structured', 'extended'] as const) {
+    const simulation = new Simulation({ sizeBytes: 8 * MiB, unitBytes: 512, memoryBytes: 16 * MiB });
+    const peer = simulation.connect({ replies });
+    peer.appetite = 0;
+    const flags = replies === 'simple' ? 0 : DF;
+    peer.send(
+      { type: READ, flags, cookie: 1n, offset: 0, length: 8 * MiB },
+      { type: READ, cookie: 2n, offset: 0, length: 0 },
+      { type: READ, cookie: 3n, offset: 8 * MiB, length: 1 },
+      { type: READ, cookie: 4n, offset: 0, length: 1 },
+    );
+    simulation.run();
+    peer.appetite = Number.POSITIVE_INFINITY;
+    simulation.run();
+    const errors = new Map(peer.replies.map(({ cookie, error }) => [cookie, error]));
+    t.same(
+      [1n, 2n, 3n, 4n].map((cookie) => errors.get(cookie)),
+      [0, 0, 22, 0],
+      replies,
+    );
+  }
 });
