@@ -86,7 +86,7 @@ export function record(large: boolean, mode: Mode = 'simple'): Session {
   add({ type: TRIM, offset: sizeBytes, length: 1 });
   zero(3000, NO_HOLE);
   add({ type: CACHE, offset: 0, length: 4096 });
-  add({ type: BLOCK_STATUS, offset: 0, length: 4096 });
+  add({ type: BLOCK_STATUS, offset: zeroesAt - 4096, length: 4096 });
   add({ type: WRITE, offset: 0, payload: Buffer.alloc(0) });
   add({ type: 65535, offset: 0, length: 0 });
   write(4096);
@@ -101,7 +101,7 @@ export function record(large: boolean, mode: Mode = 'simple'): Session {
   add({ type: READ, offset: zeroesAt, length: 9000 });
   add({ type: READ, flags: DF | FUA, offset: zeroesAt - 100, length: 9200 });
   if (mode !== 'simple') addStatus(add, zeroesAt);
-  if (mode === 'extended') addExtended(add, write, inside);
+  if (mode === 'extended') addExtended(add, write, inside, zeroesAt);
   add({ type: READ, offset: sizeBytes - 60_000, length: large ? 60_000 : 600 });
   if (large) {
     write(5000);
@@ -139,12 +139,12 @@ type Add = (request: Omit<Request, 'cookie'>) => void;
 
 function addStatus(add: Add, zeroesAt: number): void {
   add({ type: BLOCK_STATUS, offset: zeroesAt, length: 20_000 });
-  add({ type: BLOCK_STATUS, flags: REQ_ONE, offset: 1, length: 512 });
+  add({ type: BLOCK_STATUS, flags: REQ_ONE, offset: zeroesAt - 511, length: 512 });
   add({ type: BLOCK_STATUS, flags: FUA | REQ_ONE, offset: zeroesAt, length: 4096 });
   add({ type: BLOCK_STATUS, offset: 0, length: 0 });
   add({ type: BLOCK_STATUS, offset: zeroesAt, length: 0xffffffff });
-  add({ type: BLOCK_STATUS, flags: DF, offset: 0, length: 512 });
-  add({ type: READ, flags: REQ_ONE, offset: 0, length: 512 });
+  add({ type: BLOCK_STATUS, flags: DF, offset: zeroesAt, length: 512 });
+  add({ type: READ, flags: REQ_ONE, offset: zeroesAt, length: 512 });
 }
 
 /** Lengths of 64 bits, and payloads where they are expected and where they are not. */
@@ -152,6 +152,7 @@ function addExtended(
   add: Add,
   write: (length: number, flags: number, gap: number, announcesPayload: boolean) => void,
   inside: Buffer,
+  zeroesAt: number,
 ): void {
   write(500, 0, 0, false);
   write(501, FUA, 0, true);
@@ -166,14 +167,14 @@ function addExtended(
   add({ type: TRIM, offset: 0, payload: Buffer.alloc(0) });
   add({ type: WRITE, flags: FAST_ZERO, offset: 0, payload: inside });
   for (const ids of [[1], [2], [2, 1], [1, 1], [7], [1, 33], [2, 0x80000001], []]) {
-    add({ type: BLOCK_STATUS, offset: 0, payload: statusPayload(4096, ids) });
+    add({ type: BLOCK_STATUS, offset: zeroesAt, payload: statusPayload(4096, ids) });
   }
-  add({ type: BLOCK_STATUS, flags: REQ_ONE, offset: 512, payload: statusPayload(4096, [2]) });
-  add({ type: BLOCK_STATUS, offset: 512, payload: statusPayload(0, [2]) });
-  add({ type: BLOCK_STATUS, offset: 512, payload: statusPayload(2n ** 63n, [2]) });
+  add({ type: BLOCK_STATUS, flags: REQ_ONE, offset: zeroesAt + 512, payload: statusPayload(4096, [2]) });
+  add({ type: BLOCK_STATUS, offset: zeroesAt + 512, payload: statusPayload(0, [2]) });
+  add({ type: BLOCK_STATUS, offset: zeroesAt + 512, payload: statusPayload(2n ** 63n, [2]) });
   const list = Buffer.concat([statusPayload(512, [1]), inside, Buffer.alloc(300)]);
   for (const bytes of [0, 1, 7, 11, 13, 255, 257]) {
-    add({ type: BLOCK_STATUS, offset: 0, payload: list.subarray(0, bytes) });
+    add({ type: BLOCK_STATUS, offset: zeroesAt, payload: list.subarray(0, bytes) });
   }
 }
 

@@ -29,8 +29,14 @@ export class SimulatedDisk {
   write(offset: number, bytes: Uint8Array): void {
     const end = Math.min(offset + bytes.length, this.image.length);
     if (end <= offset) return;
-    for (let at = offset; at < end; at++) if (this.image[at] !== bytes[at - offset]) this.changed[at] = 1;
-    this.image.set(bytes.subarray(0, end - offset), offset);
+    const { image } = this;
+    // Around what a client writes, a whole unit is written with what was there.
+    let first = 0;
+    let last = end - offset;
+    while (first < last && image[offset + first] === bytes[first]) first++;
+    while (first < last && image[offset + last - 1] === bytes[last - 1]) last--;
+    this.changed.fill(1, offset + first, offset + last);
+    image.set(bytes.subarray(0, end - offset), offset);
     this.#allocated.fill(1, Math.floor(offset / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES));
     this.onChange(offset, end);
   }
@@ -38,8 +44,9 @@ export class SimulatedDisk {
   /** Punching gives whole blocks back; otherwise all of them stay, or are taken. */
   zero(offset: number, length: number, punches: boolean): void {
     const end = Math.min(offset + length, this.image.length);
-    for (let at = offset; at < end; at++) if (this.image[at] !== 0) this.changed[at] = 1;
-    this.image.fill(0, offset, end);
+    const { image, changed } = this;
+    for (let at = offset; at < end; at++) if (image[at] !== 0) changed[at] = 1;
+    image.fill(0, offset, end);
     const last = end === this.image.length ? this.#allocated.length : Math.floor(end / BLOCK_BYTES);
     if (punches) this.#allocated.fill(0, Math.ceil(offset / BLOCK_BYTES), Math.max(last, 0));
     else this.#allocated.fill(1, Math.floor(offset / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES));

@@ -89,11 +89,13 @@ export class Witness {
       const from = Math.max(start, watch.start);
       const to = Math.min(end, watch.end);
       if (from >= to) continue;
-      watch.since ??= new Uint8Array(watch.end - watch.start);
-      for (let at = from; at < to; at++) {
+      const { before, start: base } = watch;
+      if (before.compare(image, from, to, from - base, to - base) === 0) continue;
+      watch.since ??= new Uint8Array(before.length);
+      const { since } = watch;
+      for (let at = from, i = from - base; at < to; at++, i++) {
         const byte = image[at]!;
-        const i = at - watch.start;
-        if (byte !== watch.before[i]) watch.since[i]! |= byte === 0 ? OTHER | WAS_ZERO : OTHER;
+        if (byte !== before[i]) since[i]! |= byte === 0 ? OTHER | WAS_ZERO : OTHER;
       }
     }
   }
