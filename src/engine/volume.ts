@@ -35,8 +35,9 @@ export class Volume {
   laterSyncs = NO_JOB;
   /** The error of a sync that failed, for good: what it was to bring to stable storage may be lost. */
   syncErrno = 0;
-  /** Learned: the filesystem can't zero ranges. */
-  zeroUnsupported = false;
+  /** Learned: the filesystem can't zero ranges, even if it may punch holes; or if it may not. */
+  punchUnsupported = false;
+  keepUnsupported = false;
   /** What is known of the contents. */
   readonly map: GranuleMap;
   /** How many jobs at work will leave zeroes that the map is to know of. */

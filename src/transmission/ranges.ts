@@ -81,7 +81,7 @@ export class Ranges {
     const isFast = (requests.flags[request]! & CMD_FLAG_FAST_ZERO) !== 0;
     const middle = Math.min(Math.ceil(offset / granule) * granule, end);
     const middleEnd = Math.max(Math.floor(end / granule) * granule, middle);
-    if (isFast && middle < middleEnd && client.target.volume.zeroUnsupported) {
+    if (isFast && middle < middleEnd && this.#isUnsupported(client, request)) {
       this.#failures.refuse(request, offset, EOPNOTSUPP);
       this.#replies.answer(client, request);
       return true;
@@ -102,7 +102,7 @@ export class Ranges {
     if (!isFast || middle === middleEnd) this.#writeEdges(request);
     if (middle === middleEnd) return true;
     const job = core.takeJob(client, request, middle, middleEnd - middle);
-    if (client.target.volume.zeroUnsupported) this.#startZeroWrites(client, request, job);
+    if (this.#isUnsupported(client, request)) this.#startZeroWrites(client, request, job);
     else this.#next(request, job);
     return true;
   }
@@ -121,7 +121,8 @@ export class Ranges {
     }
     const isFast = (requests.flags[request]! & CMD_FLAG_FAST_ZERO) !== 0;
     if (errno === EOPNOTSUPP && jobs.isZero(job) && !isFast) {
-      client.target.volume.zeroUnsupported = true;
+      if (this.#mayPunch(request)) client.target.volume.punchUnsupported = true;
+      else client.target.volume.keepUnsupported = true;
       // Unless an edge of the same range has failed already.
       if (requests.error[request] !== 0) return false;
       this.#startZeroWrites(client, request, job);
@@ -158,6 +159,16 @@ export class Ranges {
     else if (command === CMD_TRIM) jobs.trim(job, durable);
     else jobs.zero(job, durable | zeroFlags(flags));
     return true;
+  }
+
+  #mayPunch(request: number): boolean {
+    return (this.#core.requests.flags[request]! & CMD_FLAG_NO_HOLE) === 0;
+  }
+
+  /** Whether the filesystem is known not to zero ranges as this request wants it. */
+  #isUnsupported(client: Client, request: number): boolean {
+    const { volume } = client.target;
+    return this.#mayPunch(request) ? volume.punchUnsupported : volume.keepUnsupported;
   }
 
   // ---- the edges of WRITE_ZEROES ----

@@ -8,7 +8,8 @@ import { allocatedBytes, MiB, scratch, sparseFile } from './files.js';
 import { must, run } from './programs.js';
 
 /** `…4k` has sectors of 4096 bytes, the others of 512. `device` is a loop device, which is what makes sectors choosable. */
-export type BackingKind = 'file' | 'file4k' | 'tmpfs' | 'device' | 'device4k';
+/** `ext3` can punch holes, but neither zero ranges nor allocate. */
+export type BackingKind = 'file' | 'file4k' | 'ext3' | 'tmpfs' | 'device' | 'device4k';
 
 export interface Backing {
   readonly path: string;
@@ -45,10 +46,11 @@ export async function makeBacking(t: Test, kind: BackingKind, sizeBytes: number)
     case 'tmpfs':
       await mounted(t, join(directory, 'mnt'), ['-t', 'tmpfs', 'tmpfs']);
       return file(join(directory, 'mnt', 'disk'), sizeBytes);
+    case 'ext3':
     case 'file4k': {
       const image = sparseFile(join(directory, 'fs'), sizeBytes + 64 * MiB);
-      const device = await loopDevice(t, image, 4096);
-      await must('mkfs.ext4', ['-q', '-b', '4096', device]);
+      const device = await loopDevice(t, image, kind === 'ext3' ? 512 : 4096);
+      await must(kind === 'ext3' ? 'mkfs.ext3' : 'mkfs.ext4', ['-q', '-b', '4096', device]);
       await mounted(t, join(directory, 'mnt'), [device]);
       return file(join(directory, 'mnt', 'disk'), sizeBytes);
     }

@@ -488,3 +488,37 @@ t.test("X13: where fallocate can't, a long WRITE_ZEROES lets other requests pass
   simulation.run();
   t.equal(long.replies[0]?.error, 0);
 });
+
+t.test(
+  'X13: ext3 has no way to zero and keep the blocks: zeroes are written; and holes are still holes',
+  async (t) => {
+    const backing = await makeBacking(t, 'ext3', 8 * MiB);
+    const { client } = await open(t, 'structured', backing.path);
+    await must(client.call({ type: WRITE, offset: 0, payload: pattern(4 * MiB, 8) }));
+    const before = backing.allocatedBytes();
+    const range = { type: WRITE_ZEROES, offset: 1000, length: 3 * MiB };
+    t.equal(await client.errorOf({ ...range, flags: FAST_ZERO | NO_HOLE }), ENOTSUP);
+    t.ok(
+      readFileSync(backing.path)
+        .subarray(0, 4 * MiB)
+        .equals(pattern(4 * MiB, 8)),
+      'nothing has changed',
+    );
+    t.equal(await client.errorOf({ ...range, flags: NO_HOLE }), 0);
+    t.ok(backing.allocatedBytes() >= before, 'blocks stay');
+    const expected = pattern(4 * MiB, 8).fill(0, 1000, 1000 + 3 * MiB);
+    t.ok(
+      readFileSync(backing.path)
+        .subarray(0, 4 * MiB)
+        .equals(expected),
+    );
+    t.equal(await client.errorOf({ ...range, flags: FAST_ZERO }), 0);
+    t.ok(backing.allocatedBytes() < before - 2 * MiB, 'blocks go');
+    t.ok(
+      readFileSync(backing.path)
+        .subarray(0, 4 * MiB)
+        .equals(expected),
+    );
+    await client.destroy();
+  },
+);
