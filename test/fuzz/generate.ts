@@ -279,7 +279,9 @@ export function connectionCase(random: Random, ground: Ground): FuzzCase {
 }
 
 export function transmissionCase(random: Random, ground: (sizeBytes: number) => Ground): FuzzCase {
-  const sizeBytes = random.pick([131_075, 131_075, 131_075, 200_003, 262_144, 262_144, 4096, 1, 5 * MiB + 1]);
+  const sizeBytes = random.oneIn(20)
+    ? 5 * MiB + 1
+    : random.pick([40_003, 40_003, 65_536, 131_075, 131_075, 200_003, 262_144, 4096, 1]);
   const settings: Record<string, string> = {
     size: String(sizeBytes),
     unit: random.pick(['0', '512', '512', '4096', '65536']),

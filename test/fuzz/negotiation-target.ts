@@ -132,7 +132,7 @@ class Run {
     const before = model.answers.length;
     const wasOver = this.#over;
     if (!wasOver) model.feed(piece);
-    const bytes = Uint8Array.from(piece);
+    const bytes = new Uint8Array(piece);
     const step = this.#negotiation.push(bytes);
     // Nothing may still be read from the caller's memory.
     bytes.fill(0xee);

@@ -210,8 +210,10 @@ class Run {
       this.#complain(
         `command ${request.type}, flags ${request.flags}, ${request.offset} +${request.length} is answered ${reply.error}, not ${[...possible].join(' or ')}`,
       );
-    if (asked.change && reply.error === 0) asked.change.done = this.#now;
-    else if (asked.change && !(reply.error === 5 || reply.error === 28)) this.#model.forget(asked.change);
+    // Of requests with one cookie nobody knows which it was that is answered.
+    const change = this.#anyCookies ? undefined : asked.change;
+    if (change && reply.error === 0) change.done = this.#now;
+    else if (change && !(reply.error === 5 || reply.error === 28)) this.#model.forget(change);
     this.#note(client, reply, request.type, request.flags ?? 0);
   }
 
