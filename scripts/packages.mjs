@@ -43,9 +43,15 @@ function pythonModule() {
   return found ? [] : ['the nbd module of /usr/bin/python3'];
 }
 
+function nbdkitPlugin() {
+  if (!hasProgram('nbdkit')) return ['nbdkit'];
+  const found = spawnSync('nbdkit', ['nbd', '--dump-plugin'], { stdio: 'ignore' }).status === 0;
+  return found ? [] : ["nbdkit's plugin nbd"];
+}
+
 /** `missing()` names what is not there; `tests` are the directories under test/ that need it, '*' all that have a server. */
 export const TEST_PACKAGES = [
-  { name: 'nbdkit', tests: ['foreign'], missing: programs('nbdkit') },
+  { name: 'nbdkit', tests: ['foreign'], missing: nbdkitPlugin },
   { name: 'libnbd-bin', tests: '*', missing: programs('nbdinfo', 'nbdcopy') },
   { name: 'python3-libnbd', tests: '*', missing: pythonModule },
   { name: 'qemu-utils', tests: '*', missing: programs('qemu-io', 'qemu-img', 'qemu-nbd') },

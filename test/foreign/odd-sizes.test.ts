@@ -1,10 +1,10 @@
 // qemu counts in sectors of 512 bytes. An export that ends inside one it reads to its last byte all the same.
 
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t from 'tap';
 import { makeBacking } from '../support/backing.js';
-import { patternFile, scratch } from '../support/files.js';
+import { MiB, patternFile, scratch } from '../support/files.js';
 import { describe, run } from '../support/programs.js';
 import { serve } from '../support/server.js';
 
@@ -19,11 +19,12 @@ for (const { kind, direct } of [
   t.test(`qemu reads exports of odd sizes to their end: ${kind}, direct=${direct}`, async (t) => {
     const sizes = [1, 511, 513, 4097, 65_537, 1_000_003];
     const directory = scratch(t);
-    const files = [];
-    for (const size of sizes) {
-      const { path } = await makeBacking(t, kind, size);
-      files.push({ name: String(size), path: patternFile(path, size, size), size });
-    }
+    const beside = dirname((await makeBacking(t, kind, 4 * MiB)).path);
+    const files = sizes.map((size) => ({
+      name: String(size),
+      path: patternFile(join(beside, String(size)), size, size),
+      size,
+    }));
     const server = await serve(t, { exports: files.map(({ name, path }) => ({ name, path, direct })) });
     for (const { name, path, size } of files) {
       const uri = server.uri(name);
