@@ -158,7 +158,7 @@ int64_t find_extents(int fd, bool block_device, const IoRequest& request) {
     uint64_t data_end = end;
     if (hole >= 0) data_end = std::min(static_cast<uint64_t>(hole), end);
     // What held data a moment ago does no more; looking again could go on forever, and "data" is never wrong.
-    if (data_end <= position) data_end = std::min(position + kSectorBytes, end);
+    if (data_end <= position) data_end = std::min((position / kSectorBytes + 1) * kSectorBytes, end);
     if (!list.add(data_end - position, kExtentData)) break;
     position = data_end;
   }
