@@ -29,7 +29,7 @@ export interface Failure {
 }
 
 export interface Progress {
-  /** Each case, before it runs. */
+  /** Each case, before it runs; the numbers go on while what was found is made small. */
   begins?(number: number, fuzzCase: FuzzCase): void;
   /** About once in ten seconds. */
   stands?(report: Omit<Report, 'failure'>): void;
@@ -50,8 +50,11 @@ export async function fuzz(
 ): Promise<Report> {
   const fuzzer = new Fuzzer(target, corpus, limits, progress);
   await fuzzer.run();
-  const failure = fuzzer.failure && (await smallest(target, fuzzer.failure));
-  return { ...fuzzer.standing(), failure };
+  const standing = fuzzer.standing();
+  let number = standing.cases;
+  const tries = (fuzzCase: FuzzCase) => progress.begins?.(number++, fuzzCase);
+  const failure = fuzzer.failure && (await smallest(target, fuzzer.failure, tries));
+  return { ...standing, failure };
 }
 
 /** What is wrong with a case; undefined for nothing. */
@@ -159,10 +162,15 @@ class Fuzzer {
 
 const NOTHING: FuzzCase = { settings: {}, steps: [] };
 
-async function smallest(target: Target, failure: Failure): Promise<Failure> {
+async function smallest(
+  target: Target,
+  failure: Failure,
+  tries: (fuzzCase: FuzzCase) => void,
+): Promise<Failure> {
   if (failure.fuzzCase === NOTHING) return failure;
   let { fault } = failure;
   const fuzzCase = await minimize(failure.fuzzCase, async (candidate) => {
+    tries(candidate);
     const found = await judge(target, candidate);
     // Another fault is another case.
     if (found === undefined || kindOf(found) !== kindOf(failure.fault)) return false;

@@ -6,6 +6,8 @@ import type { FuzzCase, Step } from './case.js';
 import { printStep } from './text.js';
 
 const MOST_TRIES = 2000;
+/** A case that hangs takes long to be seen to. */
+const MOST_MS = 90_000;
 
 export async function minimize(
   fuzzCase: FuzzCase,
@@ -13,8 +15,9 @@ export async function minimize(
 ): Promise<FuzzCase> {
   let best = fuzzCase;
   let tries = 0;
+  const end = Date.now() + MOST_MS;
   const attempt = async (candidate: FuzzCase): Promise<boolean> => {
-    if (tries++ >= MOST_TRIES || !(await fails(candidate))) return false;
+    if (tries++ >= MOST_TRIES || Date.now() > end || !(await fails(candidate))) return false;
     best = candidate;
     return true;
   };

@@ -24,7 +24,6 @@ const CONTEXT_NAMES = new Map([
   [2, 'aionbd:changed'],
 ]);
 const READ_ONLY = 2;
-const PATIENCE_MS = 20_000;
 const MOST_PIECES = 64;
 
 type Action = { readonly send: Buffer } | 'pause' | 'leave';
@@ -67,7 +66,8 @@ export class ServerSession {
     }
   }
 
-  async play(address: Address): Promise<Outcome> {
+  /** `patienceMs` is how long it waits for what has to come. */
+  async play(address: Address, patienceMs: number): Promise<Outcome> {
     const socket = await connect(address);
     const closed = new Promise<void>((resolve) => {
       socket.on('close', () => {
@@ -86,7 +86,7 @@ export class ServerSession {
       else if (action === 'pause') await new Promise(setImmediate);
       else socket.write(action.send);
     }
-    if (!this.#hasLeft) await this.#answered();
+    if (!this.#hasLeft) await this.#answered(patienceMs);
     this.#note();
     if (!this.#hasLeft) this.#checkEnd();
     socket.destroy();
@@ -178,8 +178,8 @@ export class ServerSession {
   }
 
   /** All that is to come has come, or the connection is gone. */
-  async #answered(): Promise<void> {
-    const deadline = Date.now() + PATIENCE_MS;
+  async #answered(patienceMs: number): Promise<void> {
+    const deadline = Date.now() + patienceMs;
     while (!this.#isComplete()) {
       if (Date.now() > deadline) {
         this.#complain(`nothing comes: ${this.#missing()}`);

@@ -23,7 +23,9 @@ import { SteadyClient } from './steady-client.js';
 import type { Target } from './target.js';
 
 const PARALLEL = 16;
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 20_000;
+/** Once something is wrong, what hangs is known to. */
+const LITTLE_PATIENCE_MS = 2000;
 /** Descriptors that come and go: a timer's, a module's. */
 const FEW = 4;
 const SIZE = MiB;
@@ -72,6 +74,7 @@ class ServerTarget implements Target {
   readonly #steady: SteadyClient;
   readonly #exports: readonly ModelExport[];
   readonly #lenient: boolean;
+  #patienceMs = PATIENCE_MS;
   #cases = 0;
   #descriptors: number | undefined;
 
@@ -94,8 +97,10 @@ class ServerTarget implements Target {
   async run(fuzzCase: Parameters<Target['run']>[0]) {
     const session = new ServerSession(fuzzCase, this.#exports, this.#lenient);
     const others = this.#cases++ % PARALLEL === 0 ? this.#steady.step() : undefined;
-    const [outcome, wrong] = await Promise.all([session.play(this.#address), others]);
-    return { ...outcome, fault: outcome.fault ?? wrong };
+    const [outcome, wrong] = await Promise.all([session.play(this.#address, this.#patienceMs), others]);
+    const fault = outcome.fault ?? wrong;
+    if (fault !== undefined) this.#patienceMs = LITTLE_PATIENCE_MS;
+    return { ...outcome, fault };
   }
 
   /** Everybody has gone, and so has everything that they had. */
