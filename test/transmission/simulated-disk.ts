@@ -3,6 +3,8 @@
 import { EXTENT_DATA, EXTENT_HOLE } from '../../src/engine/ring.js';
 
 const BLOCK_BYTES = 4096;
+/** How much is compared at once. */
+const STEP_BYTES = 512;
 const ZEROES = Buffer.alloc(BLOCK_BYTES);
 
 export interface FoundExtent {
@@ -31,14 +33,21 @@ export class SimulatedDisk {
     if (end <= offset) return;
     const { image } = this;
     // Around what a client writes, a whole unit is written with what was there.
-    let first = 0;
-    let last = end - offset;
-    while (first < last && image[offset + first] === bytes[first]) first++;
-    while (first < last && image[offset + last - 1] === bytes[last - 1]) last--;
-    this.changed.fill(1, offset + first, offset + last);
+    let first = offset;
+    let last = end;
+    while (first + STEP_BYTES <= last && this.#holds(first, bytes, offset)) first += STEP_BYTES;
+    while (last - STEP_BYTES >= first && this.#holds(last - STEP_BYTES, bytes, offset)) last -= STEP_BYTES;
+    while (first < last && image[first] === bytes[first - offset]) first++;
+    while (first < last && image[last - 1] === bytes[last - 1 - offset]) last--;
+    this.changed.fill(1, first, last);
     image.set(bytes.subarray(0, end - offset), offset);
     this.#allocated.fill(1, Math.floor(offset / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES));
     this.onChange(offset, end);
+  }
+
+  /** Whether a step at `at` is what `bytes`, which begin at `offset`, have there. */
+  #holds(at: number, bytes: Uint8Array, offset: number): boolean {
+    return this.image.compare(bytes, at - offset, at - offset + STEP_BYTES, at, at + STEP_BYTES) === 0;
   }
 
   /** Punching gives whole blocks back; otherwise all of them stay, or are taken. */

@@ -380,8 +380,9 @@ export class Simulation {
       return;
     }
     peer.appetite -= send.headerLength + send.length;
-    peer.reader.push(Buffer.from(this.#bytes.slice(send.header, send.header + send.headerLength)));
-    peer.reader.push(Buffer.from(this.#bytes.slice(send.buffer, send.buffer + send.length)));
+    const { buffer: memory } = this.#bytes;
+    peer.reader.push(Buffer.from(memory, send.header, send.headerLength));
+    peer.reader.push(Buffer.from(memory, send.buffer, send.length));
     this.#completions.push([OP_SEND, send.tag, send.headerLength + send.length]);
   }
 
@@ -512,9 +513,10 @@ export class Simulation {
 
   /** The range is used by no other operation, unless both only read it. */
   #claim(what: string, start: number, length: number, writes: boolean): void {
+    if (length === 0) return;
     if (start < 0 || start + length > this.#bytes.length) this.#fault(`${what} is outside of memory`);
     const meets = (otherStart: number, otherLength: number) =>
-      start < otherStart + otherLength && otherStart < start + length;
+      otherLength > 0 && start < otherStart + otherLength && otherStart < start + length;
     for (const io of this.#io) {
       if (io.memoryBytes > 0 && (writes || io.op !== OP_WRITE) && meets(io.buffer, io.memoryBytes))
         this.#fault(`${what} uses the memory of operation ${io.op} at ${io.offset}`);

@@ -9,7 +9,6 @@ import {
   READ,
   type Request,
   statusLength,
-  TRIM,
   WRITE,
   WRITE_ZEROES,
   ZERO,
@@ -21,12 +20,19 @@ const WAS_ZERO = 2;
 const CONTEXT_ALLOCATION = 1;
 const CONTEXT_CHANGED = 2;
 
+/** Of a long range only so many bytes are looked at one by one, evenly spread: what is wrong is hardly wrong in one byte only. */
+const MOST_LOOKED_AT = 16_384;
+
+interface Change extends Range {
+  readonly bytes: Buffer;
+}
+
 interface Watch extends Range {
   readonly type: number;
   /** What was there when the client asked. */
   readonly before: Buffer;
-  /** For each byte whether something OTHER was there since, and whether that WAS_ZERO. */
-  since: Uint8Array | undefined;
+  /** Changes that had been noted by then. */
+  readonly noted: number;
   /** BLOCK_STATUS: what was changed when the client asked. */
   readonly changed: Uint8Array | undefined;
 }
@@ -35,6 +41,8 @@ export class Witness {
   readonly #disk: SimulatedDisk;
   readonly #fault: (what: string) => void;
   readonly #watches = new Set<Watch>();
+  /** What has happened since the oldest of them began. */
+  readonly #changes: Change[] = [];
 
   constructor(disk: SimulatedDisk, fault: (what: string) => void) {
     this.#disk = disk;
@@ -59,7 +67,7 @@ export class Witness {
       ...range,
       type: request.type,
       before: Buffer.from(image.subarray(range.start, range.end)),
-      since: undefined,
+      noted: this.#changes.length,
       changed: request.type === BLOCK_STATUS ? changed.slice(range.start, range.end) : undefined,
     };
     this.#watches.add(watch);
@@ -68,55 +76,66 @@ export class Witness {
 
   /** The client has its answer. */
   answer(request: Request, watch: Watch | undefined, reply: Reply): void {
-    if (watch) this.#watches.delete(watch);
-    if (reply.error !== 0) return;
-    const isChange = [WRITE, WRITE_ZEROES, TRIM].includes(request.type);
-    if (isChange) {
+    // A TRIM is a hint: what came of it, the disk knows.
+    if (reply.error === 0 && (request.type === WRITE || request.type === WRITE_ZEROES)) {
       const length = Number(request.length ?? request.payload?.length ?? 0);
       this.#disk.markChanged(Number(request.offset ?? 0), length);
     }
-    if (watch?.type === READ) this.#checkRead(watch, reply);
-    if (watch?.type === BLOCK_STATUS) this.#checkStatus(watch, reply);
+    if (!watch) return;
+    if (reply.error === 0 && watch.type === READ) this.#checkRead(watch, reply);
+    if (reply.error === 0 && watch.type === BLOCK_STATUS) this.#checkStatus(watch, reply);
+    this.forget([watch]);
   }
 
   forget(watches: Iterable<Watch | undefined>): void {
     for (const watch of watches) if (watch) this.#watches.delete(watch);
+    if (this.#watches.size === 0) this.#changes.length = 0;
   }
 
   #note(start: number, end: number): void {
-    const { image } = this.#disk;
-    for (const watch of this.#watches) {
-      const from = Math.max(start, watch.start);
-      const to = Math.min(end, watch.end);
-      if (from >= to) continue;
-      const { before, start: base } = watch;
-      if (before.compare(image, from, to, from - base, to - base) === 0) continue;
-      watch.since ??= new Uint8Array(before.length);
-      const { since } = watch;
-      for (let at = from, i = from - base; at < to; at++, i++) {
-        const byte = image[at]!;
+    if (this.#watches.size === 0) return;
+    this.#changes.push({ start, end, bytes: Buffer.from(this.#disk.image.subarray(start, end)) });
+  }
+
+  /** For each byte that is looked at whether something OTHER was there since the question, and whether that WAS_ZERO. */
+  #since({ start, end, before, noted }: Watch): Uint8Array {
+    const since = new Uint8Array(end - start);
+    const step = stepOf(before);
+    for (let n = noted; n < this.#changes.length; n++) {
+      const change = this.#changes[n]!;
+      const from = Math.max(start, change.start);
+      const to = Math.min(end, change.end);
+      for (let i = Math.ceil((from - start) / step) * step; i < to - start; i += step) {
+        const byte = change.bytes[start + i - change.start]!;
         if (byte !== before[i]) since[i]! |= byte === 0 ? OTHER | WAS_ZERO : OTHER;
       }
     }
+    return since;
   }
 
   #checkRead(watch: Watch, { data, holes }: Reply): void {
-    const { before, since } = watch;
-    if (!since && data.equals(before)) return;
-    for (let i = 0; i < before.length; i++) {
-      if (data[i] === before[i] || (since?.[i] ?? 0) !== 0) continue;
+    const { before } = watch;
+    if (data.equals(before)) return;
+    const since = this.#since(watch);
+    const step = stepOf(before);
+    for (let i = 0; i < before.length; i += step) {
+      if (data[i] === before[i] || since[i] !== 0) continue;
       this.#fault(`READ [${watch.start}, ${watch.end}) tells a wrong byte at ${watch.start + i}`);
       return;
     }
-    for (const hole of holes) this.#checkZeroes(watch, hole, 'READ tells of a hole');
+    for (const hole of holes) this.#checkZeroes(watch, hole, since, 'READ tells of a hole');
   }
 
   #checkStatus(watch: Watch, { contexts }: Reply): void {
     let at = watch.start;
+    let since: Uint8Array | undefined;
     for (const { length, status } of contexts.get(CONTEXT_ALLOCATION) ?? []) {
       const end = at + Number(length);
-      if ((Number(status) & ZERO) !== 0)
-        this.#checkZeroes(watch, { start: at, end }, 'BLOCK_STATUS tells of zeroes');
+      const known = watch.before.subarray(at - watch.start, end - watch.start);
+      if ((Number(status) & ZERO) !== 0 && known.some((byte) => byte !== 0)) {
+        since ??= this.#since(watch);
+        this.#checkZeroes(watch, { start: at, end }, since, 'BLOCK_STATUS tells of zeroes');
+      }
       at = end;
     }
     at = watch.start;
@@ -131,14 +150,19 @@ export class Witness {
     }
   }
 
-  #checkZeroes(watch: Watch, { start, end }: Range, what: string): void {
-    for (let at = start; at < Math.min(end, watch.end); at++) {
-      const i = at - watch.start;
-      if (watch.before[i] === 0 || ((watch.since?.[i] ?? 0) & WAS_ZERO) !== 0) continue;
-      this.#fault(`${what} [${start}, ${end}), but byte ${at} was never zero meanwhile`);
+  #checkZeroes(watch: Watch, { start, end }: Range, since: Uint8Array, what: string): void {
+    const step = stepOf(watch.before);
+    const last = Math.min(end, watch.end) - watch.start;
+    for (let i = Math.ceil((start - watch.start) / step) * step; i < last; i += step) {
+      if (watch.before[i] === 0 || (since[i]! & WAS_ZERO) !== 0) continue;
+      this.#fault(`${what} [${start}, ${end}), but byte ${watch.start + i} was never zero meanwhile`);
       return;
     }
   }
+}
+
+function stepOf(before: Buffer): number {
+  return Math.ceil(before.length / MOST_LOOKED_AT);
 }
 
 /** Brings answers together with their questions. */
