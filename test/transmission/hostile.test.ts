@@ -19,6 +19,7 @@ import {
   FLUSH,
   FUA,
   headerBytes,
+  MODES,
   type Mode,
   NO_HOLE,
   PAYLOAD_LEN,
@@ -343,13 +344,13 @@ t.test('a server on real sockets outlives them all', async (t) => {
   const { client, server } = await start(t, { exports: [{ name: '', path, readOnly: true }] });
   const random = randomNumbers(7);
   const good = await client();
-  for (let round = 0; round < 60; round++) {
-    const bad = await client();
+  for (let round = 0; round < 90; round++) {
+    const bad = await client('', { replies: MODES[round % 3]! });
     const kind = random(4);
     if (kind === 0) bad.write(pattern(1 + random(5000), round));
-    else if (kind === 1) bad.write(requestBytes({ type: WRITE, cookie: 1n, length: random(2 ** 32) }));
+    else if (kind === 1) bad.write(bad.bytesOf({ type: WRITE, cookie: 1n, length: random(2 ** 32) }));
     else if (kind === 2)
-      bad.write(requestBytes({ type: READ, cookie: 1n, length: MiB }).subarray(0, random(28)));
+      bad.write(bad.bytesOf({ type: READ, cookie: 1n, length: MiB }).subarray(0, random(28)));
     else bad.send({ type: READ, cookie: 1n, length: MiB }, { type: 1000 + round, cookie: 2n });
     if (random(2) === 0) await new Promise(setImmediate);
     await bad.destroy();

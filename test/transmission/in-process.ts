@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { createServer, type Logger, type Server, type ServerOptions } from '../../src/index.js';
 import { scratch } from '../support/files.js';
-import { type Address, RawClient } from './raw-client.js';
+import { type Address, RawClient, type Wishes } from './raw-client.js';
 
 export interface Started {
   readonly server: Server;
   readonly address: Address;
-  /** A connection in the transmission phase; gone when the test ends. */
-  client(name?: string): Promise<RawClient>;
+  /** A connection in the transmission phase; gone when the test ends, which fails if a reply broke a rule. */
+  client(name?: string, wishes?: Wishes): Promise<RawClient>;
 }
 
 /** Closed at the end of the test at the latest. */
@@ -22,9 +22,13 @@ export async function start(t: Test, options: ServerOptions): Promise<Started> {
   return {
     server,
     address,
-    async client(name = '') {
-      const client = await RawClient.open(address, name);
-      t.teardown(() => client.destroy());
+    async client(name = '', wishes = {}) {
+      const client = await RawClient.open(address, name, wishes);
+      t.teardown(async () => {
+        await client.destroy();
+        if (client.reader.fault !== undefined)
+          throw new Error(`a reply broke a rule: ${client.reader.fault}`);
+      });
       return client;
     },
   };
