@@ -35,6 +35,8 @@ const LONGEST_ANSWER = 5000;
 /** What is missing of an option is sent to see whether the next one is understood, up to so much. */
 const MOST_FILLED = 70_000;
 const SMALLEST_HELD = 64;
+/** Between two options only a little is kept for the next one. */
+const MOST_HELD_BETWEEN = 4096;
 
 export const negotiationGrammar: Grammar = {
   fresh: generate.handshakeCase,
@@ -174,6 +176,8 @@ class Run {
 
   #checkMemory(): void {
     const { heldBytes } = this.#negotiation;
+    if (this.#model.missing === 0 && heldBytes > MOST_HELD_BETWEEN)
+      this.#complain(`it holds ${heldBytes} bytes between two options`);
     const most = Math.min(2 * this.#limits.maximumOptionDataBytes, Math.max(SMALLEST_HELD, 2 * this.#fed));
     if (heldBytes > most) this.#complain(`it holds ${heldBytes} bytes after ${this.#fed}`);
   }

@@ -28,6 +28,8 @@ const PATIENCE_MS = 20_000;
 const LITTLE_PATIENCE_MS = 2000;
 /** Descriptors that come and go: a timer's, a module's. */
 const FEW = 4;
+/** Beyond what there was when it was first looked at; what the collector has not come to is in it. */
+const MOST_GROWN_BYTES = 512 * MiB;
 const SIZE = MiB;
 const READ_ONLY_SIZE = 200_003;
 /** HAS_FLAGS, FLUSH, FUA, CAN_MULTI_CONN and CACHE; with TRIM, WRITE_ZEROES and FAST_ZERO; with READ_ONLY. */
@@ -77,6 +79,7 @@ class ServerTarget implements Target {
   #patienceMs = PATIENCE_MS;
   #cases = 0;
   #descriptors: number | undefined;
+  #rss: number | undefined;
 
   constructor(
     server: Server,
@@ -111,6 +114,9 @@ class ServerTarget implements Target {
     while (!this.#isQuiet() && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
     const connections = this.#server.exports.map(({ counters }) => counters.connections[0]!);
     if (connections.join() !== '0,0,1') return `connections that nobody has: ${connections.join()}`;
+    const { rss } = process.memoryUsage();
+    this.#rss ??= rss;
+    if (rss > this.#rss + MOST_GROWN_BYTES) return `memory grew from ${this.#rss} to ${rss} bytes`;
     const open = readdirSync('/proc/self/fd').length;
     this.#descriptors ??= open + FEW;
     return open <= this.#descriptors

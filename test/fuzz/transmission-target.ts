@@ -23,8 +23,6 @@ const LARGEST_SIZE = 16 << 20;
 const MOST_TURNS = 300_000;
 /** Longer than a client may stand still while others wait. */
 const PATIENCE_MS = 11_000;
-/** A chunk without data uses no memory, wherever it says that it lies; a trim of nothing changes nothing. */
-const PASSED_OVER = /^a send uses|memory of a send$|was not changed; byte/;
 const LINUX_ERRORS = [5, 28, 122];
 const [WRITE, TRIM, WRITE_ZEROES] = [1, 4, 6];
 
@@ -50,7 +48,7 @@ export const transmissionGrammar: Grammar = {
     sparse: ['0', '1'],
     zeroing: ['fast', 'slow', 'unsupported'],
     errors: ['0', '2', '10'],
-    requests: ['4', '16', '64'],
+    requests: ['2', '4', '16', '64'],
     memory: ['1572864', '2097152', '8388608'],
     cookies: ['own', 'own', 'own', 'any'],
   },
@@ -288,8 +286,7 @@ class Run {
     for (const { peer } of this.#all) peer.hasLeft = true;
     this.#turns(MOST_TURNS);
     const { faults, isAtRest, image } = this.#simulation;
-    const broken = faults.find((fault) => !PASSED_OVER.test(fault));
-    if (broken !== undefined) this.#complain(broken);
+    if (faults.length > 0) this.#complain(faults[0]!);
     if (!isAtRest) {
       const held = this.#simulation.freeAtRest - this.#simulation.slab.freeBytes;
       this.#complain(`something is not given back: ${held} bytes`);
