@@ -7,27 +7,27 @@ import t from 'tap';
 import { makeBacking } from '../support/backing.js';
 import { KiB, MiB, pattern, patternFile, scratch } from '../support/files.js';
 import { memoryLog, start } from './in-process.js';
-import type { RawClient } from './raw-client.js';
+import type { RawClient, Wishes } from './raw-client.js';
 import { randomNumbers } from './simulation.js';
-import { FLUSH, FUA, READ, requestBytes, TRIM, WRITE, WRITE_ZEROES } from './wire.js';
+import { FLUSH, FUA, MODES, READ, requestBytes, TRIM, WRITE, WRITE_ZEROES } from './wire.js';
 
 const SIZE = 8 * MiB;
 
 const STAGES: readonly { readonly title: string; readonly play: (c: RawClient) => void | Promise<void> }[] = [
   {
     title: 'in the middle of a header',
-    play: (c) => void c.write(requestBytes({ type: READ, cookie: 1n }).subarray(0, 13)),
+    play: (c) => void c.write(c.bytesOf({ type: READ, cookie: 1n }).subarray(0, 13)),
   },
   {
     title: 'in the middle of a small payload',
     play: (c) =>
-      void c.write(requestBytes({ type: WRITE, cookie: 1n, length: 5000, payload: Buffer.alloc(100) })),
+      void c.write(c.bytesOf({ type: WRITE, cookie: 1n, length: 5000, payload: Buffer.alloc(100) })),
   },
   {
     title: 'in the middle of a large payload, some of it written already',
     play: async (c) => {
       c.write(
-        requestBytes({
+        c.bytesOf({
           type: WRITE,
           cookie: 1n,
           offset: 4 * MiB,
@@ -42,7 +42,7 @@ const STAGES: readonly { readonly title: string; readonly play: (c: RawClient) =
     title: 'in the middle of a payload that is refused',
     play: (c) =>
       void c.write(
-        requestBytes({ type: WRITE, cookie: 1n, offset: SIZE, length: MiB, payload: Buffer.alloc(10) }),
+        c.bytesOf({ type: WRITE, cookie: 1n, offset: SIZE, length: MiB, payload: Buffer.alloc(10) }),
       ),
   },
   {
@@ -73,6 +73,11 @@ const STAGES: readonly { readonly title: string; readonly play: (c: RawClient) =
   },
 ];
 
+/** Each mode in its turn. */
+function wishes(round: number): Wishes {
+  return { replies: MODES[round % MODES.length]! };
+}
+
 for (const kind of ['file', 'file4k'] as const) {
   for (const direct of ['on', 'off'] as const) {
     t.test(`on ${kind}, direct=${direct}, a connection dies`, async (t) => {
@@ -87,8 +92,8 @@ for (const kind of ['file', 'file4k'] as const) {
       const kept = pattern(3 * MiB, 1);
       await good.call({ type: WRITE, offset: 0, payload: kept });
       for (const { title, play } of STAGES) {
-        for (let round = 0; round < 5; round++) {
-          const dying = await client();
+        for (let round = 0; round < 6; round++) {
+          const dying = await client('', wishes(round));
           await play(dying);
           if (round % 2) await new Promise(setImmediate);
           await dying.destroy();
@@ -128,7 +133,7 @@ t.test('an old write of a dead connection never undoes a newer one of its succes
     const { client, server } = await start(t, { exports: [{ name: '', path: backing.path }] });
     const undone: number[] = [];
     for (let round = 0; round < 60; round++) {
-      const old = await client();
+      const old = await client('', wishes(round));
       const requests = Array.from({ length: 100 }, (_, i) => {
         const isAligned = random(2) === 0;
         const offset = isAligned ? 4096 * random(4) : random(16 * KiB);
@@ -140,7 +145,7 @@ t.test('an old write of a dead connection never undoes a newer one of its succes
       await old.destroy();
       // The server may not have heard of the end yet: what it then still reads came before the newer write as well.
       while (server.exports[0]!.counters.connections[0]! > 0) await new Promise(setImmediate);
-      const successor = await client();
+      const successor = await client('', wishes(round + 1));
       const payload = pattern(24 * KiB, round);
       await successor.call({ type: WRITE, offset: 0, payload });
       await sleep(random(5));
