@@ -189,6 +189,7 @@ int64_t run_blocking(int fd, bool block_device, const IoRequest& request) {
     default:
       return -EINVAL;
   }
+  if (unsupported(static_cast<int>(result))) return -EOPNOTSUPP;
   if (result == 0 && (request.flags & kFlagDurable)) result = sync_data(fd);
   return result;
 }

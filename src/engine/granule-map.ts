@@ -79,12 +79,17 @@ export class GranuleMap {
     const first = Math.ceil(offset * this.#perByte);
     // The last granule is whole although the volume ends inside it.
     const behind = end === this.#sizeBytes ? this.#granules : Math.floor(end * this.#perByte);
-    for (let granule = first; granule < behind; granule++) {
+    for (let granule = first; granule < behind; ) {
+      // A word at a time: a file of hundreds of GiB may be one hole.
       const word = granule >> 5;
-      const bit = 1 << (granule & 31);
-      if ((this.#holes[word]! & bit) !== 0 || (unchangedOnly && (this.#changed[word]! & bit) !== 0)) continue;
-      this.#holes[word]! |= bit;
-      this.#holeCount++;
+      const from = granule & 31;
+      const count = Math.min(32 - from, behind - granule);
+      let bits = count === 32 ? -1 : ((1 << count) - 1) << from;
+      if (unchangedOnly) bits &= ~this.#changed[word]!;
+      bits &= ~this.#holes[word]!;
+      this.#holes[word]! |= bits;
+      this.#holeCount += bitCount(bits);
+      granule += count;
     }
   }
 
@@ -127,4 +132,10 @@ export class GranuleMap {
     }
     return end;
   }
+}
+
+function bitCount(word: number): number {
+  let bits = word - ((word >>> 1) & 0x55555555);
+  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }

@@ -9,7 +9,7 @@ import {
   OP_ZERO,
   type Ring,
 } from './ring.js';
-import { NO_JOB, type Volume } from './volume.js';
+import { type Gate, NO_JOB, type Volume } from './volume.js';
 
 const STATE_FREE = 0;
 /** Taken; not started, or done and its block still in use. */
@@ -19,6 +19,8 @@ const STATE_WAITING = 2;
 const STATE_RUNNING = 3;
 /** Reading the outer units of an unaligned write. */
 const STATE_FILLING = 4;
+/** Behind others of its kind at a {@link Gate}. */
+const STATE_GATED = 5;
 
 const EIO = 5;
 const ECANCELED = 125;
@@ -54,6 +56,8 @@ export class JobEngine {
   /** Neighbours among the mutators of a volume, or the next of its syncs. */
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
+  /** The next that waits at the same gate. */
+  readonly #nextGated: Int32Array;
 
   /** What a job is for; the engine only keeps it. */
   readonly owner: Int32Array;
@@ -84,6 +88,7 @@ export class JobEngine {
     this.extentCount = new Int32Array(capacity);
     this.#next = new Int32Array(capacity).fill(NO_JOB);
     this.#previous = new Int32Array(capacity).fill(NO_JOB);
+    this.#nextGated = new Int32Array(capacity).fill(NO_JOB);
     this.owner = new Int32Array(capacity);
     this.block = new Float64Array(capacity);
     this.data = new Float64Array(capacity);
@@ -170,9 +175,7 @@ export class JobEngine {
   /** Reads the range into the page cache, as far as the kernel likes. */
   advise(job: number): void {
     this.#op[job] = OP_ADVISE;
-    this.#state[job] = STATE_RUNNING;
-    const file = this.#volumes[job]!.anyFile;
-    this.#ring.file(OP_ADVISE, file, 0, this.length[job]!, this.offset[job]!, 0, job);
+    this.#enter(job, this.#volumes[job]!.advices);
   }
 
   /**
@@ -181,9 +184,8 @@ export class JobEngine {
    */
   extents(job: number, capacityBytes: number): void {
     this.#op[job] = OP_EXTENTS;
-    this.#state[job] = STATE_RUNNING;
-    const file = this.#volumes[job]!.anyFile;
-    this.#ring.extents(file, this.block[job]!, capacityBytes, this.length[job]!, this.offset[job]!, job);
+    this.extentCount[job] = capacityBytes;
+    this.#enter(job, this.#volumes[job]!.lookups);
   }
 
   /**
@@ -209,7 +211,7 @@ export class JobEngine {
 
   /**
    * The job's client is gone without a word. What has not started is given up (it ends with ECANCELED); what the
-   * kernel has runs on, and younger writes to the same place wait for it.
+   * kernel has runs on, and younger changes to the same place wait for it.
    */
   abandon(job: number): void {
     const state = this.#state[job];
@@ -218,6 +220,10 @@ export class JobEngine {
       const volume = this.#volumes[job]!;
       volume.waitingMutators--;
       this.#endMutator(job, volume, ECANCELED);
+      return;
+    }
+    if (state === STATE_GATED) {
+      this.#leaveQueue(job);
       return;
     }
     // Others may share its sync, and a READ does no harm.
@@ -244,8 +250,10 @@ export class JobEngine {
       this.#syncDone(volume, result);
     } else if (op === OP_ADVISE || op === OP_EXTENTS) {
       this.extentCount[job] = result;
+      this.#pass(op === OP_ADVISE ? volume.advices : volume.lookups);
       this.#end(job, result < 0 ? -result : 0);
     } else {
+      if (op !== OP_WRITE) this.#pass(volume.clearings);
       if (this.#makesHole[job] === 1) {
         this.#makesHole[job] = 0;
         volume.holeMakers--;
@@ -347,8 +355,7 @@ export class JobEngine {
     const length = this.length[job]!;
     this.#state[job] = STATE_RUNNING;
     if (op !== OP_WRITE) {
-      this.#beginHole(job, volume);
-      this.#ring.file(op, volume.anyFile, 0, length, offset, this.#flags[job]!, job);
+      this.#enter(job, volume.clearings);
     } else if (!volume.isDirect(offset)) {
       this.#ring.file(OP_WRITE, volume.bufferedFile, this.data[job]!, length, offset, this.#flags[job]!, job);
     } else if (volume.isAligned(offset, length)) {
@@ -426,6 +433,68 @@ export class JobEngine {
       volume.waitingMutators--;
       this.#runMutator(job, volume);
     }
+  }
+
+  // ---- What keeps a worker busy ----
+
+  #enter(job: number, gate: Gate): void {
+    if (gate.running < gate.limit) {
+      gate.running++;
+      this.#submit(job);
+      return;
+    }
+    this.#state[job] = STATE_GATED;
+    this.#nextGated[job] = NO_JOB;
+    if (gate.first === NO_JOB) gate.first = job;
+    else this.#nextGated[gate.last] = job;
+    gate.last = job;
+  }
+
+  /** One is done: the next one that waits goes through. */
+  #pass(gate: Gate): void {
+    const job = gate.first;
+    if (job === NO_JOB) {
+      gate.running--;
+      return;
+    }
+    gate.first = this.#nextGated[job]!;
+    if (gate.first === NO_JOB) gate.last = NO_JOB;
+    this.#submit(job);
+  }
+
+  #submit(job: number): void {
+    const volume = this.#volumes[job]!;
+    const op = this.#op[job]!;
+    const offset = this.offset[job]!;
+    const length = this.length[job]!;
+    this.#state[job] = STATE_RUNNING;
+    if (op === OP_EXTENTS) {
+      const capacityBytes = this.extentCount[job]!;
+      this.#ring.extents(volume.anyFile, this.block[job]!, capacityBytes, length, offset, job);
+      return;
+    }
+    if (op !== OP_ADVISE) this.#beginHole(job, volume);
+    const flags = op === OP_ADVISE ? 0 : this.#flags[job]!;
+    this.#ring.file(op, volume.anyFile, 0, length, offset, flags, job);
+  }
+
+  /** Gives up a job that waits at a gate. */
+  #leaveQueue(job: number): void {
+    const volume = this.#volumes[job]!;
+    const op = this.#op[job]!;
+    const gate = op === OP_EXTENTS ? volume.lookups : op === OP_ADVISE ? volume.advices : volume.clearings;
+    const next = this.#nextGated[job]!;
+    if (gate.first === job) {
+      gate.first = next;
+      if (next === NO_JOB) gate.last = NO_JOB;
+    } else {
+      let before = gate.first;
+      while (this.#nextGated[before] !== job) before = this.#nextGated[before]!;
+      this.#nextGated[before] = next;
+      if (next === NO_JOB) gate.last = before;
+    }
+    if (isMutator(op)) this.#endMutator(job, volume, ECANCELED);
+    else this.#end(job, ECANCELED);
   }
 
   // ---- Syncs ----

@@ -7,6 +7,22 @@ import { FRAME_BYTES, LARGEST_BLOCK_BYTES } from './slab.js';
 export const NO_JOB = -1;
 
 /**
+ * Lets a few jobs of a kind that keeps a worker busy be at work at once; the others wait in their order. The kernel does most
+ * of them one after the other anyway, and workers that stand in line there are not there for other volumes.
+ */
+export class Gate {
+  readonly limit: number;
+  running = 0;
+  /** The jobs that wait, linked by {@link JobEngine}. */
+  first = NO_JOB;
+  last = NO_JOB;
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+}
+
+/**
  * A backing as one reactor uses it: its registered files, and the jobs that change it, in the order in which they
  * came. The lists are kept by {@link JobEngine}.
  */
@@ -38,6 +54,10 @@ export class Volume {
   /** Learned: the filesystem can't zero ranges, even if it may punch holes; or if it may not. */
   punchUnsupported = false;
   keepUnsupported = false;
+  /** For looking up extents (each look moves the one position of the descriptor), read-ahead, and trimming and zeroing. */
+  readonly lookups = new Gate(1);
+  readonly advices = new Gate(1);
+  readonly clearings = new Gate(4);
   /** What is known of the contents. */
   readonly map: GranuleMap;
   /** How many jobs at work will leave zeroes that the map is to know of. */

@@ -9,12 +9,14 @@ import type { Replies } from './replies.js';
 
 /** Most extents of one context in one reply; a client asks on from where they end. */
 export const MAXIMUM_STATUS_EXTENTS = 4096;
+/** Most granules of the map that one request looks at, since others wait meanwhile. */
+export const MAXIMUM_STATUS_GRANULES = 1 << 16;
 const STATUS_BLOCK_BYTES = MAXIMUM_STATUS_EXTENTS * EXTENT_BYTES;
 const BYTES_PER_DOUBLE = 8;
 
 /**
- * BLOCK_STATUS: one chunk for each context. What is allocated, a worker finds out, a bounded number of extents at a time;
- * what has changed is in a map.
+ * BLOCK_STATUS: one chunk for each context, one after the other in the same block. What is allocated, a worker finds
+ * out, a bounded number of extents at a time; what has changed is in a map.
  */
 export class BlockStatus {
   readonly #core: Core;
@@ -25,51 +27,53 @@ export class BlockStatus {
     this.#replies = replies;
   }
 
-  /** False when there are not enough jobs or memory now; nothing has happened then. */
+  /** False when there is no job or memory now; nothing has happened then. */
   start(client: Client, request: number): boolean {
-    const core = this.#core;
-    const { requests } = core;
-    const contexts = requests.contexts[request]!;
-    const one = (requests.flags[request]! & CMD_FLAG_REQ_ONE) !== 0;
-    const bytes = one ? FRAME_BYTES : STATUS_BLOCK_BYTES;
-    const wantsAllocation = (contexts & (1 << CONTEXT_ALLOCATION)) !== 0;
-    const wantsChanged = (contexts & (1 << CONTEXT_CHANGED)) !== 0;
-
-    const allocation = wantsAllocation ? core.takeBlockJob(client, request, bytes) : NONE;
-    if (wantsAllocation && allocation === NONE) return false;
-    const changed = wantsChanged ? core.takeBlockJob(client, request, bytes) : NONE;
-    if (wantsChanged && changed === NONE) {
-      if (allocation !== NONE) core.releaseJob(client, allocation);
-      return false;
-    }
-    requests.cursor[request] = requests.end[request]!;
-    if (allocation !== NONE) this.#findExtents(request, allocation, one);
-    if (changed !== NONE) {
-      this.#listChanged(client, request, changed, one);
-      this.#replies.appendPiece(request, changed, true);
-      this.#replies.ready(client, request);
-    }
+    const bytes = this.#asksForOne(request) ? FRAME_BYTES : STATUS_BLOCK_BYTES;
+    const job = this.#core.takeBlockJob(client, request, bytes);
+    if (job === NONE) return false;
+    this.next(client, request, job);
     return true;
+  }
+
+  /** Answers for the next context that is left, in the job's block. */
+  next(client: Client, request: number, job: number): void {
+    const { requests, jobs } = this.#core;
+    const left = requests.contexts[request]!;
+    const context = (left & (1 << CONTEXT_ALLOCATION)) !== 0 ? CONTEXT_ALLOCATION : CONTEXT_CHANGED;
+    requests.contexts[request] = left & ~(1 << context);
+    // The cursor says whether more is to come, as it does for a READ.
+    if (requests.contexts[request] === 0) requests.cursor[request] = requests.end[request]!;
+    this.#core.pieceContext[job] = context;
+    jobs.offset[job] = requests.offset[request]!;
+    jobs.length[job] = requests.length[request]!;
+    if (context === CONTEXT_ALLOCATION) {
+      requests.running[request]!++;
+      jobs.extents(job, this.#asksForOne(request) ? EXTENT_BYTES : STATUS_BLOCK_BYTES);
+    } else {
+      this.#listChanged(client, request, job);
+      this.#send(client, request, job);
+    }
   }
 
   /** A worker has found extents. */
   extentsFound(client: Client, request: number, job: number, failed: boolean): void {
-    const core = this.#core;
     if (failed) {
-      core.releaseJob(client, job);
-    } else {
-      this.#encodeAllocation(client, job);
-      this.#replies.appendPiece(request, job, true);
+      this.#core.releaseJob(client, job);
+      this.#replies.ready(client, request);
+      return;
     }
-    this.#replies.ready(client, request);
+    this.#encodeAllocation(client, job);
+    this.#send(client, request, job);
   }
 
-  #findExtents(request: number, job: number, one: boolean): void {
-    const { requests, jobs } = this.#core;
-    jobs.offset[job] = requests.offset[request]!;
-    jobs.length[job] = requests.length[request]!;
-    requests.running[request]!++;
-    jobs.extents(job, one ? EXTENT_BYTES : STATUS_BLOCK_BYTES);
+  #asksForOne(request: number): boolean {
+    return (this.#core.requests.flags[request]! & CMD_FLAG_REQ_ONE) !== 0;
+  }
+
+  #send(client: Client, request: number, job: number): void {
+    this.#replies.appendPiece(request, job, true);
+    this.#replies.ready(client, request);
   }
 
   /** From the addon's form to the wire's in the same place: no extent gets longer by it. */
@@ -86,16 +90,19 @@ export class BlockStatus {
       at = writeStatusExtent(ring.view, at, extended, length, flags);
       from += 2;
     }
-    this.#describe(job, CONTEXT_ALLOCATION, count, at);
+    this.#describe(job, count, at);
   }
 
-  #listChanged(client: Client, request: number, job: number, one: boolean): void {
+  #listChanged(client: Client, request: number, job: number): void {
     const { requests, jobs, ring } = this.#core;
     const { map } = client.target.volume;
     const extended = client.replies === REPLIES_EXTENDED;
-    const end = requests.offset[request]! + requests.length[request]!;
-    const most = one ? 1 : MAXIMUM_STATUS_EXTENTS;
+    const most = this.#asksForOne(request) ? 1 : MAXIMUM_STATUS_EXTENTS;
     let offset = requests.offset[request]!;
+    const end = Math.min(
+      offset + requests.length[request]!,
+      offset + MAXIMUM_STATUS_GRANULES * map.granuleBytes,
+    );
     let at = jobs.block[job]!;
     let count = 0;
     while (offset < end && count < most) {
@@ -105,14 +112,13 @@ export class BlockStatus {
       offset = runEnd;
       count++;
     }
-    this.#describe(job, CONTEXT_CHANGED, count, at);
+    this.#describe(job, count, at);
   }
 
   /** The encoded extents are what the job's memory holds from now on. */
-  #describe(job: number, context: number, count: number, end: number): void {
-    const { jobs, pieceKind, pieceContext, pieceExtents } = this.#core;
+  #describe(job: number, count: number, end: number): void {
+    const { jobs, pieceKind, pieceExtents } = this.#core;
     pieceKind[job] = PIECE_STATUS;
-    pieceContext[job] = context;
     pieceExtents[job] = count;
     jobs.data[job] = jobs.block[job]!;
     jobs.length[job] = end - jobs.block[job]!;

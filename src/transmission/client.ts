@@ -104,6 +104,8 @@ export class Client {
   refusing = false;
   /** Leaves when the payload that is arriving has come to its end. */
   leavesNext = false;
+  /** It is gone after it said DISC: what it asked for is still carried out (X19). */
+  tookLeave = false;
   /** The reason to give when the last request of a leaving connection has been answered. */
   leavingBecause = 'disconnected';
   /** Why the connection ended; empty while it has not. */

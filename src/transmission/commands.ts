@@ -37,6 +37,10 @@ export class Commands implements JobSink {
     this.#reads = new Reads(core, replies);
     this.#ranges = new Ranges(core, replies, failures);
     this.#blockStatus = new BlockStatus(core, replies);
+    replies.goOn = (client, request, job) => {
+      if (core.requests.command[request] === CMD_READ) this.#reads.readOn(client, request, job);
+      else this.#blockStatus.next(client, request, job);
+    };
   }
 
   /**
@@ -85,11 +89,15 @@ export class Commands implements JobSink {
     const request = core.jobs.owner[job]!;
     if (request === NONE) {
       this.scan.jobDone(job, errno);
+      core.gaveBack = true;
       return;
     }
     const client = requests.client[request]!;
     requests.running[request]!--;
     if (client.status === STATUS_DEAD) {
+      if (client.tookLeave && isRange(requests.command[request]!)) {
+        if (this.#ranges.pieceDone(client, request, job, errno)) return;
+      }
       // A piece that lies in the list of its reply leaves it here as well: nobody will send it.
       core.releaseJob(client, job);
       this.#replies.releaseIfDone(request);
@@ -118,4 +126,8 @@ export class Commands implements JobSink {
       this.#replies.answer(client, request);
     }
   }
+}
+
+function isRange(command: number): boolean {
+  return command === CMD_TRIM || command === CMD_CACHE || command === CMD_WRITE_ZEROES;
 }

@@ -113,14 +113,16 @@ export class Core {
 
   /**
    * A job for the next piece of a request, from its cursor on and not beyond `end`, with a block for the data. Moves the
-   * cursor. NONE when there is no job or no memory for this client now.
+   * cursor. NONE when there is no job or no memory for this client now. A request that `insists` gets what the reserve
+   * has: it is its second piece, and it can't begin with the first alone.
    */
-  takePiece(client: Client, request: number, end: number, isWrite: boolean): number {
+  takePiece(client: Client, request: number, end: number, isWrite: boolean, insists = false): number {
     const { requests, jobs } = this;
     const volume = client.target.volume;
     const offset = requests.cursor[request]!;
     const length = volume.pieceBytes(offset, end - offset, isWrite);
-    const job = this.takeBlockJob(client, request, volume.blockBytes(offset, length, isWrite));
+    const bytes = volume.blockBytes(offset, length, isWrite);
+    const job = this.takeBlockJob(client, request, bytes, insists);
     if (job === NONE) return NONE;
     requests.cursor[request] = offset + length;
     jobs.data[job] = jobs.block[job]! + volume.leadBytes(offset);
@@ -130,11 +132,11 @@ export class Core {
   }
 
   /** A job with a block of at least `bytes`. NONE when there is no job or no memory for this client now. */
-  takeBlockJob(client: Client, request: number, bytes: number): number {
+  takeBlockJob(client: Client, request: number, bytes: number, insists = false): number {
     const { requests, jobs } = this;
-    if (!this.mayTakeJob(client)) return NONE;
+    if (!this.mayTakeJob(client, insists)) return NONE;
     let blockBytes = Slab.blockBytes(bytes);
-    if (client.heldBytes > 0 && !this.#mayHold(client, blockBytes)) return NONE;
+    if (client.heldBytes > 0 && !insists && !this.#mayHold(client, blockBytes)) return NONE;
     let block = this.slab.take(blockBytes);
     if (block < 0) {
       if (client.heldBytes > 0 || this.#spareIsTaken) return NONE;
@@ -152,9 +154,10 @@ export class Core {
   }
 
   /** Whether there is a job for this client now. */
-  mayTakeJob(client: Client): boolean {
+  mayTakeJob(client: Client, insists = false): boolean {
     const { jobs } = this;
-    return jobs.available > (client.heldBytes > 0 || client.inFlight > 1 ? jobs.capacity / RESERVE : 0);
+    const holds = !insists && (client.heldBytes > 0 || client.inFlight > 1);
+    return jobs.available > (holds ? jobs.capacity / RESERVE : 0);
   }
 
   #mayHold(client: Client, moreBytes: number): boolean {
@@ -163,6 +166,21 @@ export class Core {
       freeBytes - moreBytes >= totalBytes / RESERVE &&
       client.heldBytes + moreBytes <= totalBytes / LARGEST_SHARE
     );
+  }
+
+  /** Gives a job that is not running a larger block instead of its own, if there is one for this client now. */
+  enlargeBlock(client: Client, job: number, bytes: number): void {
+    const own = this.pieceBlockBytes[job]!;
+    if (bytes <= own) return;
+    const blockBytes = Slab.blockBytes(bytes);
+    if (!this.#mayHold(client, blockBytes)) return;
+    const block = this.slab.take(blockBytes);
+    if (block < 0) return;
+    this.#giveBlock(this.jobs.block[job]!);
+    this.jobs.block[job] = block;
+    this.pieceBlockBytes[job] = blockBytes;
+    client.heldBytes += blockBytes - own;
+    this.gaveBack = true;
   }
 
   /** A job without memory of its own. Call only when one is available. */

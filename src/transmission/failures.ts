@@ -33,7 +33,13 @@ export class Failures {
   /** A request can't be done, which is nothing for the log. */
   refuse(request: number, offset: number, errno: number): void {
     const { requests } = this.#core;
-    if (requests.error[request] !== 0) return;
+    if (requests.error[request] !== 0) {
+      // What a READ has brought may be believed up to the offset that is told: the first in the file, not in time.
+      if (requests.errno[request] !== 0 && offset < requests.errorOffset[request]!) {
+        requests.errorOffset[request] = offset;
+      }
+      return;
+    }
     requests.error[request] = wireError(errno, requests.flags[request]!);
     requests.errno[request] = errno;
     requests.errorOffset[request] = offset;

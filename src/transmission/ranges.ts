@@ -7,7 +7,7 @@ import {
   CMD_FLAG_NO_HOLE,
   CMD_TRIM,
 } from '../protocol/constants.js';
-import { type Client, NONE } from './client.js';
+import { type Client, NONE, STATUS_DEAD } from './client.js';
 import type { Core } from './core.js';
 import type { Failures } from './failures.js';
 import type { Replies } from './replies.js';
@@ -87,8 +87,9 @@ export class Ranges {
       return true;
     }
 
-    const head = offset < middle ? this.#takeEdge(client, request, offset, middle) : NONE;
-    const tail = middleEnd < end ? this.#takeEdge(client, request, middleEnd, end) : NONE;
+    const head = offset < middle ? this.#takeEdge(client, request, offset, middle, false) : NONE;
+    const insists = client.inFlight === 1;
+    const tail = middleEnd < end ? this.#takeEdge(client, request, middleEnd, end, insists) : NONE;
     if ((offset < middle && head === NONE) || (middleEnd < end && tail === NONE)) {
       if (head !== NONE) core.releaseJob(client, head);
       if (tail !== NONE) core.releaseJob(client, tail);
@@ -158,6 +159,7 @@ export class Ranges {
     if (command === CMD_CACHE) jobs.advise(job);
     else if (command === CMD_TRIM) jobs.trim(job, durable);
     else jobs.zero(job, durable | zeroFlags(flags));
+    this.#outlive(request, job);
     return true;
   }
 
@@ -174,18 +176,18 @@ export class Ranges {
   // ---- the edges of WRITE_ZEROES ----
 
   /** A write of zeroes to less than a granule. It has a block of its own only if it must be merged with its unit. */
-  #takeEdge(client: Client, request: number, start: number, end: number): number {
+  #takeEdge(client: Client, request: number, start: number, end: number, insists: boolean): number {
     const core = this.#core;
     const { requests, jobs } = core;
     const { volume } = client.target;
     if (!volume.isDirect(start) || volume.isAligned(start, end - start)) {
-      if (!core.mayTakeJob(client)) return NONE;
+      if (!core.mayTakeJob(client, insists)) return NONE;
       const job = core.takeJob(client, request, start, end - start);
       jobs.data[job] = this.#zeroes;
       return job;
     }
     requests.cursor[request] = start;
-    const job = core.takePiece(client, request, end, true);
+    const job = core.takePiece(client, request, end, true, insists);
     if (job !== NONE) {
       const data = jobs.data[job]!;
       core.ring.bytes.fill(0, data, data + end - start);
@@ -239,6 +241,13 @@ export class Ranges {
     const { requests, jobs } = this.#core;
     requests.running[request]!++;
     jobs.write(job, durableFlag(requests.flags[request]!));
+    this.#outlive(request, job);
+  }
+
+  /** What goes on for a client that has taken its leave and is gone keeps younger writes to its place waiting (X19). */
+  #outlive(request: number, job: number): void {
+    const { requests, jobs } = this.#core;
+    if (requests.client[request]!.status === STATUS_DEAD) jobs.outlive(job);
   }
 }
 

@@ -18,7 +18,6 @@ export class Reads {
   constructor(core: Core, replies: Replies) {
     this.#core = core;
     this.#replies = replies;
-    replies.readOn = (client, request, job) => this.#readOn(client, request, job);
   }
 
   /** False when there are not enough jobs or memory now; nothing has happened then. The length is not 0. */
@@ -143,10 +142,10 @@ export class Reads {
   // ---- the rest ----
 
   /**
-   * The next piece takes the block of one that has been sent, so a READ never waits for memory once it has begun; and so
-   * it is as long as the block allows.
+   * The next piece takes the block of one that has been sent, so a READ never waits for memory once it has begun; it is
+   * as long as the block allows, or a larger one if there is one.
    */
-  #readOn(client: Client, request: number, job: number): void {
+  readOn(client: Client, request: number, job: number): void {
     const core = this.#core;
     const { requests, jobs } = core;
     const { volume } = client.target;
@@ -164,8 +163,9 @@ export class Reads {
       return;
     }
     const lead = volume.leadBytes(offset);
-    const room = core.pieceBlockBytes[job]! - lead;
-    const length = Math.min(volume.pieceBytes(offset, runEnd - offset, false), room);
+    const wanted = volume.pieceBytes(offset, runEnd - offset, false);
+    core.enlargeBlock(client, job, volume.blockBytes(offset, wanted, false));
+    const length = Math.min(wanted, core.pieceBlockBytes[job]! - lead);
     core.pieceKind[job] = PIECE_DATA;
     jobs.data[job] = jobs.block[job]! + lead;
     jobs.length[job] = length;

@@ -25,8 +25,8 @@ import { REQUEST_READY, REQUEST_RUNNING, REQUEST_SENDING, REQUEST_STREAMING } fr
 export class Replies {
   readonly #core: Core;
   readonly #chunks: ChunkWriter;
-  /** Puts the next piece of a READ into the block of one that has been sent. Set once, by the reads. */
-  readOn!: (client: Client, request: number, job: number) => void;
+  /** Puts the next piece of a reply into the block of one that has been sent. Set once, by the commands. */
+  goOn!: (client: Client, request: number, job: number) => void;
 
   constructor(core: Core) {
     this.#core = core;
@@ -85,7 +85,7 @@ export class Replies {
     const goesOn =
       hasMore && (requests.error[request] === 0 || requests.state[request] === REQUEST_STREAMING);
     // A hole's job has no block to read into; jobs that have one see to the rest.
-    if (goesOn && core.pieceBlockBytes[job] !== 0) this.readOn(client, request, job);
+    if (goesOn && core.pieceBlockBytes[job] !== 0) this.goOn(client, request, job);
     else core.releaseJob(client, job);
   }
 

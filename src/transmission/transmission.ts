@@ -11,6 +11,7 @@ import {
   type Ring,
 } from '../engine/ring.js';
 import type { Slab } from '../engine/slab.js';
+import { CMD_WRITE_ZEROES } from '../protocol/constants.js';
 import { type Client, NONE, REPLIES_SIMPLE, STATUS_DEAD, STATUS_LEAVING, STATUS_OPEN } from './client.js';
 import { Commands } from './commands.js';
 import { Core, TAG_KIND_SHIFT, TAG_NUMBER_MASK, TAG_PIECE, TAG_REPLY } from './core.js';
@@ -173,7 +174,7 @@ export class Transmission {
    */
   drop(client: Client, reason: string): void {
     if (client.status === STATUS_DEAD) return;
-    const tookLeave = client.status === STATUS_LEAVING;
+    client.tookLeave = client.status === STATUS_LEAVING;
     client.status = STATUS_DEAD;
     client.reason = reason;
     client.target.counters.connections[0]!--;
@@ -184,7 +185,7 @@ export class Transmission {
     // Ending waiting jobs ends requests, hence jobs first; a request whose jobs run goes when they are done.
     for (let job = 0; job < this.#jobCapacity; job++) {
       if (this.#jobs.isRunning(job) && this.#requests.client[this.#jobs.owner[job]!] === client) {
-        if (tookLeave) this.#jobs.outlive(job);
+        if (client.tookLeave) this.#jobs.outlive(job);
         else this.#jobs.abandon(job);
       }
     }
@@ -219,7 +220,9 @@ export class Transmission {
   /** Gives back what a dead connection's request holds and nothing works on. */
   #forget(client: Client, request: number): void {
     const requests = this.#requests;
-    if (requests.state[request] !== REQUEST_SENDING) {
+    // The edges of a WRITE_ZEROES with FAST_ZERO wait in the list; they are written if the request goes on.
+    const goesOn = client.tookLeave && requests.command[request] === CMD_WRITE_ZEROES;
+    if (requests.state[request] !== REQUEST_SENDING && !goesOn) {
       for (let job = requests.firstPiece[request]!; job !== NONE; ) {
         const next = this.#core.nextPiece[job]!;
         if (this.#core.pieceDone[job] === 1) this.#core.releaseJob(client, job);
