@@ -13,7 +13,7 @@ const MOST_GRANULES = 1 << 22;
  */
 export class GranuleMap {
   readonly granuleBytes: number;
-  readonly tracksHoles: boolean;
+  #tracksHoles: boolean;
   readonly #sizeBytes: number;
   readonly #granules: number;
   /** Its reciprocal, exact, since it is a power of two. */
@@ -28,13 +28,23 @@ export class GranuleMap {
     let granuleBytes = SMALLEST_GRANULE_BYTES;
     while (sizeBytes > granuleBytes * MOST_GRANULES) granuleBytes *= 2;
     this.granuleBytes = granuleBytes;
-    this.tracksHoles = tracksHoles;
+    this.#tracksHoles = tracksHoles;
     this.#sizeBytes = sizeBytes;
     this.#perByte = 1 / granuleBytes;
     this.#granules = Math.ceil(sizeBytes * this.#perByte);
     const words = Math.ceil(this.#granules / 32);
     this.#changed = new Int32Array(words);
     this.#holes = new Int32Array(tracksHoles ? words : 0);
+  }
+
+  get tracksHoles(): boolean {
+    return this.#tracksHoles;
+  }
+
+  /** Somebody else writes to the file: nothing is known of holes any more, and never will be. */
+  distrust(): void {
+    this.#tracksHoles = false;
+    this.#holeCount = 0;
   }
 
   /** Whether anything is known to be a hole. */
@@ -75,7 +85,7 @@ export class GranuleMap {
   }
 
   #addHoles(offset: number, end: number, unchangedOnly: boolean): void {
-    if (!this.tracksHoles) return;
+    if (!this.#tracksHoles) return;
     const first = Math.ceil(offset * this.#perByte);
     // The last granule is whole although the volume ends inside it.
     const behind = end === this.#sizeBytes ? this.#granules : Math.floor(end * this.#perByte);

@@ -19,7 +19,7 @@ const ACCEPT_PAUSE_MS = 100;
 /** Requests that are on their way when a stop begins are still answered ESHUTDOWN, ms. */
 const STOP_GRACE_MS = 100;
 const STOP_POLL_MS = 10;
-/** How often connections that stand still are looked for, ms. */
+/** How often connections that stand still, and files that somebody else has written, are looked for, ms. */
 const STALL_CHECK_MS = 1000;
 const DEFAULT_STOP_DEADLINE_MS = 4000;
 
@@ -105,6 +105,7 @@ class NbdServer extends EventEmitter implements Server, CompletionSink {
     ring.attach(this);
     this.#stallCheck = setInterval(() => {
       this.#transmission.endStalled(this.#clients(), Date.now());
+      this.#volumes.checkUnchanged(this.#logger);
       this.#ring.kick();
     }, STALL_CHECK_MS).unref();
   }

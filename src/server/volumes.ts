@@ -1,4 +1,4 @@
-import { fdatasync } from 'node:fs';
+import { fdatasync, fstatSync } from 'node:fs';
 import { type Backing, identify, openBacking } from '../engine/backing.js';
 import type { Ring } from '../engine/ring.js';
 import { Volume } from '../engine/volume.js';
@@ -11,6 +11,8 @@ export class Volumes {
   readonly #volumes = new Map<string, Volume>();
   /** By path, as looked at once: what a path leads to may change. */
   readonly #identities = new Map<string, string>();
+  /** When the files that nobody here writes to were last changed, ns since 1970. */
+  readonly #changedAt = new Map<Volume, bigint>();
 
   /** Throws AIONBD_E_FILE, AIONBD_E_DIRECT or AIONBD_E_LOCKED; nothing stays open then. */
   constructor(exports: readonly ExportOptions[], lock: boolean, logger: Logger) {
@@ -38,7 +40,26 @@ export class Volumes {
 
   /** Registers the files with the reactor. */
   attach(ring: Ring): void {
-    for (const [identity, backing] of this.#backings) this.#volumes.set(identity, new Volume(ring, backing));
+    for (const [identity, backing] of this.#backings) {
+      const volume = new Volume(ring, backing);
+      this.#volumes.set(identity, volume);
+      if (backing.readOnly && volume.map.tracksHoles) this.#changedAt.set(volume, changeTime(backing));
+    }
+  }
+
+  /**
+   * Looks whether somebody else has written to a file that is only served for reading: then what is remembered of its holes
+   * is worth nothing. (Not everybody who writes asks for the lock.)
+   */
+  checkUnchanged(logger: Logger): void {
+    for (const [volume, before] of this.#changedAt) {
+      const { backing } = volume;
+      if (changeTime(backing) === before) continue;
+      this.#changedAt.delete(volume);
+      volume.map.distrust();
+      const fields = { path: backing.path };
+      logger.warn(fields, 'somebody else has changed this file; replies will not tell its holes any more');
+    }
   }
 
   /** The volume of a path that was given to the constructor. */
@@ -79,6 +100,10 @@ export class Volumes {
     for (const backing of this.#backings.values()) backing.close();
     this.#backings.clear();
   }
+}
+
+function changeTime(backing: Backing): bigint {
+  return fstatSync(Math.max(backing.directFd, backing.bufferedFd), { bigint: true }).ctimeNs;
 }
 
 /** `auto` gives way to what another export of the same file asks for; `on` and `off` contradict each other. */

@@ -119,6 +119,20 @@ t.test('E4: lengths have 64 bits', async (t) => {
   }
 });
 
+t.test('E4: one reply about changes covers 65,536 granules at most, and goes on from there', async (t) => {
+  const most = 65_536 * 64 * KiB;
+  const client = await open(t, sparseFile(join(scratch(t), 'f'), 2 * most));
+  const changed = client.contexts.get('aionbd:changed')!;
+  const covered = async (offset: number, length: number) => {
+    const reply = await must(client.call({ type: BLOCK_STATUS, offset, length }));
+    return reply.contexts.get(changed)!.reduce((sum, extent) => sum + Number(extent.length), 0);
+  };
+  t.equal(await covered(0, most - 1), most - 1);
+  t.equal(await covered(0, most), most);
+  t.equal(await covered(0, most + 1), most);
+  t.equal(await covered(most, most), most);
+});
+
 t.test('E5: a payload that nobody asked for is thrown away and answered EINVAL, up to 32 MiB', async (t) => {
   const path = patternFile(join(scratch(t), 'f'), MiB, 1);
   const client = await open(t, path);
