@@ -275,6 +275,58 @@ t.test(
   },
 );
 
+t.test('writes and zeroes that overlap: when all is quiet, what is told is what is there', (t) => {
+  const sizeBytes = 448 * KiB + 5120;
+  const granule = 64 * KiB;
+  for (const { title, unitBytes } of KINDS.slice(0, 4)) {
+    t.equal(
+      firstTrouble(16, (seed) => {
+        const random = randomNumbers(seed);
+        const failsAt = random(3) === 0 ? random(sizeBytes) : -1;
+        const simulation = new Simulation({
+          sizeBytes,
+          unitBytes,
+          seed,
+          sparse: true,
+          // Now and then something fails that has been done, or been done in part, or not.
+          fault: (_op, offset, length) =>
+            offset <= failsAt && failsAt < offset + length && random(2) === 0 ? LINUX_EIO : 0,
+        });
+        contentsOf(sizeBytes, seed | 4).copy(simulation.image);
+        const peers = [0, 1, 2].map((i) => simulation.connect(termsOf(3, i)));
+        const asks = peers[2]!;
+        const found: string[] = [];
+        for (let round = 0, cookie = 1n; round < 6; round++) {
+          for (let i = 0; i < 12; i++) {
+            const peer = peers[random(3)]!;
+            // Zeroes make holes of whole granules, writes are anywhere.
+            const type = [WRITE, WRITE_ZEROES, WRITE_ZEROES, TRIM][random(4)]!;
+            const isRound = type !== WRITE && random(4) !== 0;
+            const length = isRound ? granule * (1 + random(4)) : 1 + random(random(2) === 0 ? 900 : 70_000);
+            const start = random(sizeBytes - length);
+            const offset = isRound ? start - (start % granule) : start;
+            const payload = type === WRITE ? { payload: pattern(length, random(1 << 30)) } : {};
+            peer.send({ type, cookie: cookie++, offset, length, ...payload });
+            if (random(3) === 0) simulation.run(random(12));
+          }
+          if (random(4) === 0) asks.send({ type: READ, cookie: cookie++, offset: 0, length: sizeBytes });
+          simulation.run();
+          asks.send({ type: READ, cookie: cookie++, offset: 0, length: sizeBytes });
+          asks.send({ type: BLOCK_STATUS, cookie: cookie++, offset: 0, length: sizeBytes });
+          simulation.run();
+        }
+        for (const peer of peers) if (peer.reader.outstanding > 0) found.push('something was not answered');
+        for (const peer of peers) peer.push(peer.bytesOf({ type: DISC, cookie: 0n }));
+        simulation.run();
+        return [...found, ...troubles(simulation, peers)];
+      }),
+      '',
+      title,
+    );
+  }
+  t.end();
+});
+
 t.test('a disk that fails', (t) => {
   for (const { title, unitBytes, sizeBytes } of KINDS) {
     t.equal(
