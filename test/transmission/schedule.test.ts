@@ -330,7 +330,7 @@ t.test('writes and zeroes that overlap: when all is quiet, what is told is what 
 t.test('a disk that fails', (t) => {
   for (const { title, unitBytes, sizeBytes } of KINDS) {
     t.equal(
-      firstTrouble(48, (seed) => {
+      firstTrouble(32, (seed) => {
         const random = randomNumbers(seed);
         let failing = true;
         const simulation = new Simulation({
@@ -448,7 +448,7 @@ t.test(
 t.test('a connection that dies, at any moment', (t) => {
   for (const { title, unitBytes, sizeBytes } of KINDS) {
     t.equal(
-      firstTrouble(100, (seed) => {
+      firstTrouble(64, (seed) => {
         const simulation = new Simulation({
           sizeBytes,
           unitBytes,

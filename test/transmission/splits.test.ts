@@ -89,7 +89,10 @@ function cutPlaces({ mode, bytes, edges }: Session): number[] {
   const near = edges.flatMap((edge) =>
     [-1, 0, 1, 4, 5, 6, 8, 16, 23, 24, 27, 28, 29, 31, 32, 33, 40].map((d) => edge + d),
   );
-  return [...new Set(near)].filter((at) => at < bytes.length);
+  return thinned(
+    [...new Set(near)].filter((at) => at < bytes.length),
+    600,
+  );
 }
 
 /** About `most` of the places, from everywhere. */
