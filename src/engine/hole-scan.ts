@@ -1,7 +1,8 @@
+import { NO_JOB } from './gate.js';
 import type { JobEngine } from './jobs.js';
 import { EXTENT_BYTES, EXTENT_HOLE, type Ring } from './ring.js';
 import type { Slab } from './slab.js';
-import { NO_JOB, type Volume } from './volume.js';
+import type { Volume } from './volume.js';
 
 const BLOCK_BYTES = 64 * 1024;
 const BYTES_PER_DOUBLE = 8;

@@ -1,3 +1,4 @@
+import { type Gate, NO_JOB } from './gate.js';
 import {
   IO_DURABLE,
   OP_ADVISE,
@@ -9,7 +10,7 @@ import {
   OP_ZERO,
   type Ring,
 } from './ring.js';
-import { type Gate, NO_JOB, type Volume } from './volume.js';
+import type { Volume } from './volume.js';
 
 const STATE_FREE = 0;
 /** Taken; not started, or done and its block still in use. */
@@ -438,28 +439,13 @@ export class JobEngine {
   // ---- What keeps a worker busy ----
 
   #enter(job: number, gate: Gate): void {
-    if (gate.running < gate.limit) {
-      gate.running++;
-      this.#submit(job);
-      return;
-    }
-    this.#state[job] = STATE_GATED;
-    this.#nextGated[job] = NO_JOB;
-    if (gate.first === NO_JOB) gate.first = job;
-    else this.#nextGated[gate.last] = job;
-    gate.last = job;
+    if (gate.enter(job, this.#nextGated)) this.#submit(job);
+    else this.#state[job] = STATE_GATED;
   }
 
-  /** One is done: the next one that waits goes through. */
   #pass(gate: Gate): void {
-    const job = gate.first;
-    if (job === NO_JOB) {
-      gate.running--;
-      return;
-    }
-    gate.first = this.#nextGated[job]!;
-    if (gate.first === NO_JOB) gate.last = NO_JOB;
-    this.#submit(job);
+    const job = gate.pass(this.#nextGated);
+    if (job !== NO_JOB) this.#submit(job);
   }
 
   #submit(job: number): void {
@@ -483,16 +469,7 @@ export class JobEngine {
     const volume = this.#volumes[job]!;
     const op = this.#op[job]!;
     const gate = op === OP_EXTENTS ? volume.lookups : op === OP_ADVISE ? volume.advices : volume.clearings;
-    const next = this.#nextGated[job]!;
-    if (gate.first === job) {
-      gate.first = next;
-      if (next === NO_JOB) gate.last = NO_JOB;
-    } else {
-      let before = gate.first;
-      while (this.#nextGated[before] !== job) before = this.#nextGated[before]!;
-      this.#nextGated[before] = next;
-      if (next === NO_JOB) gate.last = before;
-    }
+    gate.leave(job, this.#nextGated);
     if (isMutator(op)) this.#endMutator(job, volume, ECANCELED);
     else this.#end(job, ECANCELED);
   }

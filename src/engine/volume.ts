@@ -1,26 +1,8 @@
 import type { Backing } from './backing.js';
+import { Gate, NO_JOB } from './gate.js';
 import { GranuleMap } from './granule-map.js';
 import type { Ring } from './ring.js';
 import { FRAME_BYTES, LARGEST_BLOCK_BYTES } from './slab.js';
-
-/** No job; ends lists. */
-export const NO_JOB = -1;
-
-/**
- * Lets a few jobs of a kind that keeps a worker busy be at work at once; the others wait in their order. The kernel does most
- * of them one after the other anyway, and workers that stand in line there are not there for other volumes.
- */
-export class Gate {
-  readonly limit: number;
-  running = 0;
-  /** The jobs that wait, linked by {@link JobEngine}. */
-  first = NO_JOB;
-  last = NO_JOB;
-
-  constructor(limit: number) {
-    this.limit = limit;
-  }
-}
 
 /**
  * A backing as one reactor uses it: its registered files, and the jobs that change it, in the order in which they
