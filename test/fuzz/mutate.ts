@@ -87,7 +87,7 @@ function changeField(random: Random, steps: readonly Step[], at: number): Step[]
 function otherField(random: Random, step: Step): Step {
   switch (step.kind) {
     case 'flags':
-      return { kind: 'flags', value: step.value ^ (1 << random.below(random.oneIn(4) ? 32 : 2)) };
+      return { kind: 'flags', value: (step.value ^ (1 << random.below(random.oneIn(4) ? 32 : 2))) >>> 0 };
     case 'option':
       if (random.oneIn(2)) return { ...step, option: random.below(13) };
       return { ...step, length: Math.max(0, near(random, step.length ?? 20)) };
