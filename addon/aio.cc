@@ -127,6 +127,12 @@ int AioContext::submit_some(iocb** blocks, size_t count) {
   return taken == 0 ? -EAGAIN : taken;
 }
 
+bool AioContext::has_completed() const {
+  if (in_flight_ == 0 || ring_ == nullptr) return false;
+  const AioRing* ring = static_cast<const AioRing*>(ring_);
+  return ring->head != __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
+}
+
 unsigned AioContext::reap_some() {
   if (in_flight_ == 0) return 0;
   if (ring_ == nullptr) {

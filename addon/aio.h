@@ -68,6 +68,9 @@ class AioContext {
   // Forgets what has not been handed to the kernel.
   void drop_batch();
 
+  // Whether reap() would find something, if that can be told without a system call.
+  bool has_completed() const;
+
   // Calls `done(block, result)` for each completion that is there. Does not wait.
   template <typename Done>
   unsigned reap(Done&& done) {

@@ -92,9 +92,7 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
  public:
   static void define(Napi::Env env, Napi::Object exports) {
     exports.Set("Reactor", DefineClass(env, "Reactor",
-                                       {InstanceMethod<&ReactorWrap::submit>("submit"),
-                                        InstanceMethod<&ReactorWrap::push>("push"),
-                                        InstanceMethod<&ReactorWrap::wake>("wake"),
+                                       {InstanceMethod<&ReactorWrap::wake>("wake"),
                                         InstanceMethod<&ReactorWrap::close>("close"),
                                         InstanceMethod<&ReactorWrap::add_file>("addFile"),
                                         InstanceMethod<&ReactorWrap::remove_file>("removeFile"),
@@ -123,13 +121,15 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     }
     options.memory_bytes = static_cast<size_t>(memory_bytes);
     napi_get_value_bool(env, given.Get("reapInUserSpace"), &options.reap_in_user_space);
+    napi_get_value_bool(env, given.Get("busyPollAuto"), &options.busy_poll_auto);
+    napi_get_value_uint32(env, given.Get("busyPollMicroseconds"), &options.busy_poll_us);
 
     uv_loop_t* loop = nullptr;
     napi_get_uv_event_loop(env, &loop);
     reactor_ = std::make_shared<Reactor>(options);
     const char* step = "";
     const int result = reactor_->open(
-        loop, [this](uint32_t count) { turn(count); }, &step);
+        loop, [this] { wake_up(); }, [this](uint32_t count) { turn(count); }, &step);
     if (result != 0) {
       reactor_.reset();
       throw_errno(env, step, result);
@@ -145,22 +145,52 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     self.Set("memory", share(env, reactor_->memory()));
     self.Set("submissions", share(env, reactor_->submissions()));
     self.Set("completions", share(env, reactor_->completions()));
+    // Functions of their own instead of methods: a method would look up its object in a property at each call.
+    self.Set("submit", Napi::Function::New(
+                           env,
+                           [reactor = reactor_](const Napi::CallbackInfo& info) -> Napi::Value {
+                             if (!is_open(info, reactor)) return info.Env().Undefined();
+                             return Napi::Number::New(info.Env(), reactor->submit(count_at(info, 0)));
+                           },
+                           "submit"));
+    self.Set("push", Napi::Function::New(
+                         env,
+                         [reactor = reactor_](const Napi::CallbackInfo& info) {
+                           if (is_open(info, reactor)) reactor->push(count_at(info, 0));
+                         },
+                         "push"));
   }
 
  private:
+  // One scope for all turns of this callback: what they leave for promises and ticks is done at its end.
+  void wake_up() {
+    const std::shared_ptr<Reactor> reactor = reactor_;
+    // The environment ends, and the reactor waits for what is in flight: no JavaScript any more.
+    if (!context_) return reactor->turn();
+    Napi::Env env = Env();
+    Napi::HandleScope scope(env);
+    Napi::CallbackScope callback(env, *context_);
+    reactor->turn();
+  }
+
   void turn(uint32_t count) {
     Napi::Env env = Env();
     Napi::HandleScope scope(env);
-    call(on_turn_.Value(), {Napi::Number::New(env, count)});
+    const napi_value arguments[] = {Napi::Number::New(env, count)};
+    napi_value ignored;
+    raise(napi_call_function(env, Value(), on_turn_.Value(), 1, arguments, &ignored));
   }
 
   void call(Napi::Function function, std::initializer_list<napi_value> arguments) {
     napi_env env = Env();
     napi_value ignored;
-    const napi_status status =
-        napi_make_callback(env, *context_, Value(), function, arguments.size(), arguments.begin(), &ignored);
+    raise(napi_make_callback(env, *context_, Value(), function, arguments.size(), arguments.begin(), &ignored));
+  }
+
+  // Nobody above us can catch an exception: it is the process's uncaught one.
+  void raise(napi_status status) {
     if (status != napi_pending_exception) return;
-    // Nobody above us can catch it: it is the process's uncaught exception.
+    napi_env env = Env();
     napi_value exception;
     if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
   }
@@ -175,20 +205,13 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     self->reactor_->close([hook] { napi_remove_async_cleanup_hook(hook); });
   }
 
-  bool usable(const Napi::CallbackInfo& info) {
-    if (reactor_ && !reactor_->closing()) return true;
+  static bool is_open(const Napi::CallbackInfo& info, const std::shared_ptr<Reactor>& reactor) {
+    if (reactor && !reactor->closing()) return true;
     Napi::Error::New(info.Env(), "the reactor is closed").ThrowAsJavaScriptException();
     return false;
   }
 
-  Napi::Value submit(const Napi::CallbackInfo& info) {
-    if (!usable(info)) return info.Env().Undefined();
-    return Napi::Number::New(info.Env(), reactor_->submit(count_at(info, 0)));
-  }
-
-  void push(const Napi::CallbackInfo& info) {
-    if (usable(info)) reactor_->push(count_at(info, 0));
-  }
+  bool usable(const Napi::CallbackInfo& info) { return is_open(info, reactor_); }
 
   void wake(const Napi::CallbackInfo& info) {
     if (usable(info)) reactor_->wake();

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "aio.h"
+#include "busy_poll.h"
 #include "io.h"
 #include "memory.h"
 #include "ring.h"
@@ -31,11 +32,16 @@ struct ReactorOptions {
   unsigned completion_capacity = 0;  // entries
   unsigned worker_threads = 0;
   bool reap_in_user_space = true;
+  // See BusyPoll.
+  bool busy_poll_auto = false;
+  uint32_t busy_poll_us = 0;
 };
 
 class Reactor : public std::enable_shared_from_this<Reactor> {
  public:
-  // Called when completions lie in the array: how many.
+  // Called from the event loop when there is something to do; is to call turn(), and what must happen around it.
+  using WakeCallback = std::function<void()>;
+  // Called in a turn when completions lie in the array: how many.
   using TurnCallback = std::function<void(uint32_t count)>;
   using ClosedCallback = std::function<void()>;
 
@@ -45,7 +51,9 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   Reactor& operator=(const Reactor&) = delete;
 
   // 0 or a negative errno; `*step` then names the call that failed.
-  int open(uv_loop_t* loop, TurnCallback on_turn, const char** step);
+  int open(uv_loop_t* loop, WakeCallback on_wake, TurnCallback on_turn, const char** step);
+
+  void turn();
 
   // Hands over the first `count` submissions and brings back what is already complete, as on_turn would.
   uint32_t submit(uint32_t count);
@@ -79,8 +87,10 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   enum class Phase { kOpen, kClosing, kDestroying, kClosed };
 
   static void on_poll(uv_poll_t* handle, int status, int events);
-  void turn();
-  void poll_events();
+  bool work();
+  bool look(uint64_t window_ns);
+  int poll_events(int timeout_ms);
+  void listen_to_aio();
   void harvest();
   uint32_t deliver();
   void accept(const Submission& entry);
@@ -131,6 +141,13 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   std::deque<IoRequest> backlog_;       // direct I/O that found no free control block
   std::vector<Completion> pending_;     // complete, not yet handed to TypeScript
   std::vector<WorkItem> from_workers_;  // scratch
+  BusyPoll busy_poll_;
+  uint64_t last_work_ns_ = 0;
+  // Whether epoll listens to aio_event_, and for how many turns that has not been needed.
+  bool listens_to_aio_ = true;
+  unsigned turns_without_waiting_ = 0;
+  bool in_turn_ = false;  // within on_turn_
+  WakeCallback on_wake_;
   TurnCallback on_turn_;
   ClosedCallback on_closed_;
   std::shared_ptr<Reactor> self_;  // while the event loop has our handle

@@ -15,6 +15,9 @@ export interface NativeReactorOptions {
   readonly workerThreads: number;
   /** Read completions from the kernel's mapped ring; false takes `io_getevents`. */
   readonly reapInUserSpace: boolean;
+  /** Look for events for a while before sleeping: up to that long, µs, 0 for never; with `auto` only where it has been worth it. */
+  readonly busyPollMicroseconds: number;
+  readonly busyPollAuto: boolean;
 }
 
 /**

@@ -84,6 +84,8 @@ export class Ring {
           completionCapacity: COMPLETION_CAPACITY,
           workerThreads: options.workerThreads ?? DEFAULT_WORKER_THREADS,
           reapInUserSpace: options.reapInUserSpace ?? true,
+          busyPollMicroseconds: Number(process.env.BPUS ?? 0),
+          busyPollAuto: process.env.BPAUTO === '1',
         },
         (count) => this.#turn(count),
       );

@@ -1,0 +1,37 @@
+// How long the reactor looks for events before it sleeps. A wake-up costs as much as some tens of microseconds of looking,
+// for both sides: the one that sleeps and the one that wakes it.
+#pragma once
+
+#include <cstdint>
+
+namespace aionbd {
+
+uint64_t now_ns();
+
+class BusyPoll {
+ public:
+  // `automatic`: look for at most `window_us`, and only where it has been worth it. Otherwise always for `window_us`; 0 is
+  // never.
+  BusyPoll(bool automatic, uint32_t window_us);
+
+  // How long to look now, ns.
+  uint64_t window_ns(uint64_t now);
+  // Events came after `wait_ns` without any.
+  void waited(uint64_t wait_ns);
+  // While looking, the thread was off its processor: somebody else has work to do.
+  void pushed_aside(uint64_t now);
+  // How long it takes on average until events come, ns.
+  uint64_t usual_wait_ns() const { return usual_wait_ns_; }
+
+  // Between two looks one after the other it never takes that long by itself.
+  static constexpr uint64_t kPushedAsideNs = 50'000;
+
+ private:
+  const bool automatic_;
+  const uint64_t longest_window_ns_;
+  uint64_t usual_wait_ns_;
+  uint64_t pause_ns_ = 0;
+  uint64_t paused_until_ = 0;
+};
+
+}  // namespace aionbd
