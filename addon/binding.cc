@@ -145,7 +145,8 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     self.Set("memory", share(env, reactor_->memory()));
     self.Set("submissions", share(env, reactor_->submissions()));
     self.Set("completions", share(env, reactor_->completions()));
-    // Functions of their own instead of methods: a method would look up its object in a property at each call.
+    // Functions of their own instead of methods: a method would look up its object in a property at each
+    // call.
     self.Set("submit", Napi::Function::New(
                            env,
                            [reactor = reactor_](const Napi::CallbackInfo& info) -> Napi::Value {
@@ -184,7 +185,8 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
   void call(Napi::Function function, std::initializer_list<napi_value> arguments) {
     napi_env env = Env();
     napi_value ignored;
-    raise(napi_make_callback(env, *context_, Value(), function, arguments.size(), arguments.begin(), &ignored));
+    raise(
+        napi_make_callback(env, *context_, Value(), function, arguments.size(), arguments.begin(), &ignored));
   }
 
   // Nobody above us can catch an exception: it is the process's uncaught one.

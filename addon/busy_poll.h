@@ -1,5 +1,5 @@
-// How long the reactor looks for events before it sleeps. A wake-up costs as much as some tens of microseconds of looking,
-// for both sides: the one that sleeps and the one that wakes it.
+// How long the reactor looks for events before it sleeps. A wake-up costs as much as some tens of
+// microseconds of looking, for both sides: the one that sleeps and the one that wakes it.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@ uint64_t now_ns();
 
 class BusyPoll {
  public:
-  // `automatic`: look for at most `window_us`, and only where it has been worth it. Otherwise always for `window_us`; 0 is
-  // never.
+  // `automatic`: look for at most `window_us`, and only where it has been worth it. Otherwise always for
+  // `window_us`; 0 is never.
   BusyPoll(bool automatic, uint32_t window_us);
 
   // How long to look now, ns.

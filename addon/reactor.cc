@@ -1,7 +1,7 @@
 #include "reactor.h"
 
-#include <sys/epoll.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
@@ -78,8 +78,9 @@ void Reactor::on_poll(uv_poll_t* handle, int, int) {
   static_cast<Reactor*>(handle->data)->on_wake_();
 }
 
-// As long as there is traffic, the reactor waits for more of it here, in its own epoll_wait: the way through libuv costs two
-// or three further system calls and Node's bookkeeping. Node's other work has its turn every millisecond.
+// As long as there is traffic, the reactor waits for more of it here, in its own epoll_wait: the way through
+// libuv costs two or three further system calls and Node's bookkeeping. Node's other work has its turn every
+// millisecond.
 void Reactor::turn() {
   poll_events(0);
   uint64_t now = now_ns();
@@ -137,9 +138,10 @@ bool Reactor::look(uint64_t window_ns) {
   return false;
 }
 
-// Each completion signals aio_event_; with epoll listening that is a twentieth of all work per request. On a device that
-// completes inside io_submit (memory) nobody ever waits for the signal, so epoll listens only while I/O is in flight when a
-// turn ends, and for a while after. When it begins to listen it reports what was signalled before.
+// Each completion signals aio_event_; with epoll listening that is a twentieth of all work per request. On a
+// device that completes inside io_submit (memory) nobody ever waits for the signal, so epoll listens only
+// while I/O is in flight when a turn ends, and for a while after. When it begins to listen it reports what
+// was signalled before.
 void Reactor::listen_to_aio() {
   const bool waits = aio_.in_flight() > 0;
   if (waits) turns_without_waiting_ = 0;

@@ -39,7 +39,8 @@ struct ReactorOptions {
 
 class Reactor : public std::enable_shared_from_this<Reactor> {
  public:
-  // Called from the event loop when there is something to do; is to call turn(), and what must happen around it.
+  // Called from the event loop when there is something to do; is to call turn(), and what must happen around
+  // it.
   using WakeCallback = std::function<void()>;
   // Called in a turn when completions lie in the array: how many.
   using TurnCallback = std::function<void(uint32_t count)>;

@@ -49,6 +49,11 @@ export const SERVE_OPTIONS = {
     requiresArg: true,
     description: `requests in flight over all connections (default: ${DEFAULTS.queueDepth})`,
   },
+  'busy-poll': {
+    type: 'string',
+    requiresArg: true,
+    description: `microseconds to look for the next request before sleeping, auto or off (default: ${DEFAULTS.busyPoll})`,
+  },
   metrics: {
     type: 'string',
     requiresArg: true,

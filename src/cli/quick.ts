@@ -49,6 +49,7 @@ export function readServeQuickly(argv: readonly string[]): ServeFlags | undefine
     noLock: on('no-lock'),
     bufferMemory: text('buffer-memory'),
     queueDepth: text('queue-depth'),
+    busyPoll: text('busy-poll'),
     metrics: text('metrics'),
     logLevel: text('log-level'),
     logFormat: text('log-format'),

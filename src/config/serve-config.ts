@@ -18,6 +18,7 @@ export const DEFAULTS = Object.freeze({
   direct: 'auto',
   bufferMemory: '64M',
   queueDepth: '1024',
+  busyPoll: 'auto',
   metrics: '127.0.0.1:9809',
   logLevel: 'info',
 });
@@ -26,6 +27,7 @@ const SMALLEST_BUFFER_MEMORY_BYTES = 8 * 1024 * 1024;
 const LARGEST_BUFFER_MEMORY_BYTES = 2 * 1024 ** 3;
 const SMALLEST_QUEUE_DEPTH = 16;
 const LARGEST_QUEUE_DEPTH = 32768;
+const LONGEST_BUSY_POLL_US = 1000;
 
 /** The flags of `aionbd serve` as they were typed. */
 export interface ServeFlags {
@@ -37,6 +39,7 @@ export interface ServeFlags {
   readonly noLock?: boolean | undefined;
   readonly bufferMemory?: string | undefined;
   readonly queueDepth?: string | undefined;
+  readonly busyPoll?: string | undefined;
   readonly metrics?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logFormat?: string | undefined;
@@ -73,6 +76,7 @@ export function serveConfig(flags: ServeFlags): ServeConfig {
       lock: flags.noLock !== true,
       bufferMemoryBytes: parseBufferMemory(flags.bufferMemory ?? DEFAULTS.bufferMemory),
       queueDepth: parseQueueDepth(flags.queueDepth ?? DEFAULTS.queueDepth),
+      busyPoll: parseBusyPoll(flags.busyPoll ?? DEFAULTS.busyPoll),
     }),
     listen: listenPlans(flags.listen),
     metrics: metricsPlan(flags.metrics),
@@ -184,6 +188,20 @@ function parseQueueDepth(text: string): number {
     );
   }
   return depth;
+}
+
+function parseBusyPoll(text: string): 'auto' | 'off' | number {
+  if (text === 'auto' || text === 'off') {
+    return text;
+  }
+  const microseconds = Number(text);
+  if (!/^\d{1,4}$/.test(text) || microseconds < 1 || microseconds > LONGEST_BUSY_POLL_US) {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      `--busy-poll ${quote(text)} is not usable: give auto, off, or microseconds from 1 to ${LONGEST_BUSY_POLL_US}`,
+    );
+  }
+  return microseconds;
 }
 
 function parseDirectMode(text: string): DirectMode {

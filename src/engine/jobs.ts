@@ -139,6 +139,13 @@ export class JobEngine {
     this.#ring.file(OP_READ, volume.directFile, this.data[job]! - (offset - start), covering, start, 0, job);
   }
 
+  /** {@link read} for what is one aligned direct I/O (see {@link Volume.isOneIo}). */
+  readWhole(job: number): void {
+    this.#op[job] = OP_READ;
+    this.#state[job] = STATE_RUNNING;
+    this.#ring.fileOf(OP_READ, this.#volumes[job]!.directFile, this, job, 0);
+  }
+
   /** Writes the `length` bytes at `data` to `offset`. With IO_DURABLE, done means on stable storage. */
   write(job: number, flags: number): void {
     this.#op[job] = OP_WRITE;

@@ -36,12 +36,30 @@ export interface CompletionSink {
   batchEnd(): void;
 }
 
+/** Where file operations lie: data in memory, length and position in the file, in bytes, by number. */
+export interface IoTable {
+  readonly data: Float64Array;
+  readonly length: Float64Array;
+  readonly offset: Float64Array;
+}
+
 export interface RingOptions {
   readonly memoryBytes: number;
   readonly queueDepth: number;
   readonly workerThreads?: number;
   readonly reapInUserSpace?: boolean;
+  /** Default off. */
+  readonly busyPoll?: BusyPoll;
 }
+
+/**
+ * How long the reactor looks for events before it sleeps: not at all, always for so many µs, or for at most
+ * {@link AUTO_BUSY_POLL_US} and only where it has been worth it.
+ */
+export type BusyPoll = 'auto' | 'off' | number;
+
+/** The longest window of `auto`, µs: longer than most answers of a client on the same machine or a fast network take. */
+export const AUTO_BUSY_POLL_US = 50;
 
 const SUBMISSION_CAPACITY = 4096;
 const COMPLETION_CAPACITY = 4096;
@@ -84,8 +102,8 @@ export class Ring {
           completionCapacity: COMPLETION_CAPACITY,
           workerThreads: options.workerThreads ?? DEFAULT_WORKER_THREADS,
           reapInUserSpace: options.reapInUserSpace ?? true,
-          busyPollMicroseconds: Number(process.env.BPUS ?? 0),
-          busyPollAuto: process.env.BPAUTO === '1',
+          busyPollMicroseconds: busyPollMicroseconds(options.busyPoll ?? 'off'),
+          busyPollAuto: options.busyPoll === 'auto',
         },
         (count) => this.#turn(count),
       );
@@ -121,6 +139,26 @@ export class Ring {
     tag: number,
   ): void {
     this.#entry(op, flags, file, tag, buffer, length, offset, 0, 0);
+  }
+
+  /**
+   * {@link file} with everything taken from a table; the tag is the number in it. An offset beyond 2^31 given as an argument
+   * would be allocated by V8.
+   */
+  fileOf(op: number, file: number, table: IoTable, number: number, flags: number): void {
+    if (this.#count === SUBMISSION_CAPACITY) this.#makeRoom();
+    const word = this.#count * WORDS_PER_SUBMISSION;
+    const double = this.#count * DOUBLES_PER_SUBMISSION;
+    this.#count++;
+    const words = this.#words;
+    const doubles = this.#doubles;
+    words[word] = op;
+    words[word + 1] = flags;
+    words[word + 2] = file;
+    words[word + 3] = number;
+    doubles[double + 2] = table.data[number]!;
+    doubles[double + 3] = table.length[number]!;
+    doubles[double + 4] = table.offset[number]!;
   }
 
   /**
@@ -200,11 +238,7 @@ export class Ring {
     auxBuffer: number,
     auxLength: number,
   ): void {
-    if (this.#count === SUBMISSION_CAPACITY) {
-      // A sink may still be at work on the batch in which it closed the ring; nothing of that goes anywhere.
-      if (!this.#closed) this.native.push(this.#count);
-      this.#count = 0;
-    }
+    if (this.#count === SUBMISSION_CAPACITY) this.#makeRoom();
     const word = this.#count * WORDS_PER_SUBMISSION;
     const double = this.#count * DOUBLES_PER_SUBMISSION;
     this.#count++;
@@ -219,6 +253,12 @@ export class Ring {
     doubles[double + 4] = offset;
     doubles[double + 5] = auxBuffer;
     doubles[double + 6] = auxLength;
+  }
+
+  #makeRoom(): void {
+    // A sink may still be at work on the batch in which it closed the ring; nothing of that goes anywhere.
+    if (!this.#closed) this.native.push(this.#count);
+    this.#count = 0;
   }
 
   #turn(completed: number): void {
@@ -253,6 +293,11 @@ export class Ring {
     }
     sink.batchEnd();
   }
+}
+
+function busyPollMicroseconds(busyPoll: BusyPoll): number {
+  if (busyPoll === 'auto') return AUTO_BUSY_POLL_US;
+  return busyPoll === 'off' ? 0 : busyPoll;
 }
 
 function explain(cause: unknown, options: RingOptions): unknown {

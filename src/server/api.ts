@@ -41,6 +41,11 @@ export interface ServerOptions {
   readonly bufferMemoryBytes?: number;
   /** Requests in flight over all connections. Default 1024; 16 to 32768. */
   readonly queueDepth?: number;
+  /**
+   * How long to look for the next request before sleeping, µs (1 to 1000), which saves the wake-up; `auto` does so only
+   * where requests come that close together and nobody else wants the processor. Default `auto`.
+   */
+  readonly busyPoll?: 'auto' | 'off' | number;
   /** Connections at once. Default 1024. */
   readonly maxConnections?: number;
   /** Time a client has for the handshake, ms. Default 10 000. */

@@ -53,6 +53,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     ring = new Ring({
       memoryBytes: headerBytes + settings.bufferMemoryBytes,
       queueDepth: settings.queueDepth,
+      busyPoll: settings.busyPoll,
     });
     volumes.attach(ring);
     return new NbdServer(options, settings, ring, volumes, headerBytes);

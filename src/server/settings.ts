@@ -9,7 +9,10 @@ export interface Settings {
   readonly queueDepth: number;
   readonly maxConnections: number;
   readonly handshakeDeadlineMs: number;
+  readonly busyPoll: 'auto' | 'off' | number;
 }
+
+type NumberSetting = Exclude<keyof Settings, 'busyPoll'>;
 
 interface Limits {
   readonly initial: number;
@@ -17,7 +20,7 @@ interface Limits {
   readonly most: number;
 }
 
-const LIMITS: Readonly<Record<keyof Settings, Limits>> = Object.freeze({
+const LIMITS: Readonly<Record<NumberSetting, Limits>> = Object.freeze({
   // An ArrayBuffer of Node 20 ends at 4 GiB, and nobody has a use for half of that.
   bufferMemoryBytes: { initial: 64 * MIB, least: 8 * MIB, most: 2048 * MIB },
   queueDepth: { initial: 1024, least: 16, most: 32768 },
@@ -35,12 +38,23 @@ export function checkedSettings(options: ServerOptions): Settings {
     queueDepth: checked(options, 'queueDepth'),
     maxConnections: checked(options, 'maxConnections'),
     handshakeDeadlineMs: checked(options, 'handshakeDeadlineMs'),
+    busyPoll: checkedBusyPoll(options.busyPoll ?? 'auto'),
   });
 }
 
 const FRAME = 4096;
+const LONGEST_BUSY_POLL_US = 1000;
 
-function checked(options: ServerOptions, name: keyof Settings): number {
+function checkedBusyPoll(value: 'auto' | 'off' | number): 'auto' | 'off' | number {
+  if (value === 'auto' || value === 'off') return value;
+  if (Number.isInteger(value) && value >= 1 && value <= LONGEST_BUSY_POLL_US) return value;
+  throw new AionbdError(
+    'AIONBD_E_USAGE',
+    `busyPoll is ${value}; it must be 'auto', 'off' or a whole number of microseconds from 1 to ${LONGEST_BUSY_POLL_US}`,
+  );
+}
+
+function checked(options: ServerOptions, name: NumberSetting): number {
   const { initial, least, most } = LIMITS[name];
   const value = options[name] ?? initial;
   if (!Number.isInteger(value) || value < least || value > most) {

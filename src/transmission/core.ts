@@ -131,6 +131,27 @@ export class Core {
     return job;
   }
 
+  /** Whether {@link takeWhole} fits: the request is one aligned direct I/O. Nearly all requests are. */
+  mayBeWhole(client: Client, request: number): boolean {
+    const { requests } = this;
+    return client.target.volume.isOneIo(requests.offsetLow[request]!, requests.length[request]!);
+  }
+
+  /**
+   * {@link takePiece} for a request that is one piece. File offsets beyond 2^31 are numbers that V8 has to allocate wherever a
+   * function gets or returns them; here they go from table to table.
+   */
+  takeWhole(client: Client, request: number): number {
+    const { requests, jobs } = this;
+    const job = this.takeBlockJob(client, request, requests.length[request]!);
+    if (job === NONE) return NONE;
+    requests.cursor[request] = requests.end[request]!;
+    jobs.data[job] = jobs.block[job]!;
+    jobs.offset[job] = requests.offset[request]!;
+    jobs.length[job] = requests.length[request]!;
+    return job;
+  }
+
   /** A job with a block of at least `bytes`. NONE when there is no job or no memory for this client now. */
   takeBlockJob(client: Client, request: number, bytes: number, insists = false): number {
     const { requests, jobs } = this;

@@ -29,7 +29,7 @@ import {
 import type { Commands } from './commands.js';
 import type { Core } from './core.js';
 import type { Replies } from './replies.js';
-import { errorOf, judge, VERDICT_CONTEXT_LIST, VERDICT_OK } from './verdict.js';
+import { errorOf, isInside, judge, VERDICT_CONTEXT_LIST, VERDICT_OK } from './verdict.js';
 
 /** A longer payload of BLOCK_STATUS can't be a list of different contexts; it is read and thrown away. */
 const LARGEST_STATUS_PAYLOAD_BYTES = 256;
@@ -118,18 +118,21 @@ export class Intake {
       return this.#statusOfContexts(client, flags, offset, length);
     }
 
-    let verdict = judge(client, command, flags, offset, length);
+    let verdict = judge(client, command, flags, length, isInside(client, offset, length));
     // Only a WRITE's length is that of its payload and of the range at once.
     if (hasPayload && command !== CMD_WRITE && verdict === VERDICT_OK) verdict = VERDICT_CONTEXT_LIST;
-    const request = core.requests.take(client, command, flags, offset, length);
+    const request = core.requests.take(client, command, flags);
+    core.requests.place(request, offset, length);
     core.requests.contexts[request] = client.contexts;
-    this.#copyWords(client, request, at);
+    this.#copyWords(request, at);
     if (verdict !== VERDICT_OK) {
       client.start += headerBytes;
       this.#refuse(client, request, verdict, hasPayload ? length : 0);
     } else if (command === CMD_WRITE && length > 0) {
       // The header is used up only with the first piece's memory at hand, so a client that waits holds nothing.
-      const job = core.takePiece(client, request, offset + length, true);
+      const job = core.mayBeWhole(client, request)
+        ? core.takeWhole(client, request)
+        : core.takePiece(client, request, offset + length, true);
       if (job === NONE) return this.#putBack(client, request);
       client.start += headerBytes;
       client.expect = EXPECT_PAYLOAD;
@@ -156,11 +159,12 @@ export class Intake {
       (payloadBytes - STATUS_PAYLOAD_FIXED_BYTES) % STATUS_PAYLOAD_ID_BYTES === 0;
     const length = isWhole ? statusPayloadLength(core.ring.view, at) : payloadBytes;
     const contexts = isWhole ? this.#listedContexts(client, at, payloadBytes) : 0;
-    let verdict = judge(client, CMD_BLOCK_STATUS, flags, offset, length);
+    let verdict = judge(client, CMD_BLOCK_STATUS, flags, length, isInside(client, offset, length));
     if (verdict === VERDICT_OK && contexts === 0) verdict = VERDICT_CONTEXT_LIST;
-    const request = core.requests.take(client, CMD_BLOCK_STATUS, flags, offset, length);
+    const request = core.requests.take(client, CMD_BLOCK_STATUS, flags);
+    core.requests.place(request, offset, length);
     core.requests.contexts[request] = contexts;
-    this.#copyWords(client, request, client.start);
+    this.#copyWords(request, client.start);
     if (verdict !== VERDICT_OK) this.#refuse(client, request, verdict, 0);
     else if (!this.#commands.start(client, request)) return this.#putBack(client, request);
     client.start = at + payloadBytes;
@@ -182,14 +186,12 @@ export class Intake {
   }
 
   /** What the reply repeats of the header at `at`. */
-  #copyWords(client: Client, request: number, at: number): void {
+  #copyWords(request: number, at: number): void {
     const { requests, ring } = this.#core;
     requests.cookieHigh[request] = requestCookieHigh(ring.view, at);
     requests.cookieLow[request] = requestCookieLow(ring.view, at);
-    if (client.replies === REPLIES_EXTENDED) {
-      requests.offsetHigh[request] = requestOffsetHigh(ring.view, at);
-      requests.offsetLow[request] = requestOffsetLow(ring.view, at);
-    }
+    requests.offsetHigh[request] = requestOffsetHigh(ring.view, at);
+    requests.offsetLow[request] = requestOffsetLow(ring.view, at);
   }
 
   #leave(client: Client): false {

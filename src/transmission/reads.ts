@@ -22,21 +22,47 @@ export class Reads {
 
   /** False when there are not enough jobs or memory now; nothing has happened then. The length is not 0. */
   start(client: Client, request: number): boolean {
-    const { requests } = this.#core;
+    const core = this.#core;
+    const { requests } = core;
     const inOnePiece = client.replies === REPLIES_SIMPLE || (requests.flags[request]! & CMD_FLAG_DF) !== 0;
     requests.inOnePiece[request] = inOnePiece ? 1 : 0;
+    if (core.mayBeWhole(client, request) && (inOnePiece || !client.target.volume.map.hasHoles)) {
+      return this.#startWhole(client, request);
+    }
     return inOnePiece ? this.#startRun(client, request) : this.#startChunks(client, request);
   }
 
   /** A job of a READ has ended; an error has been noted. */
   pieceRead(client: Client, request: number, job: number, failed: boolean): void {
-    if (this.#core.requests.inOnePiece[request] === 1) this.#runPieceRead(client, request, job, failed);
+    if (this.#core.requests.isWhole[request] === 1) this.#wholeRead(client, request, job, failed);
+    else if (this.#core.requests.inOnePiece[request] === 1) this.#runPieceRead(client, request, job, failed);
     else this.#chunkRead(client, request, job, failed);
   }
 
   #read(request: number, job: number): void {
     this.#core.requests.running[request]!++;
     this.#core.jobs.read(job);
+  }
+
+  // ---- one piece ----
+
+  #startWhole(client: Client, request: number): boolean {
+    const job = this.#core.takeWhole(client, request);
+    if (job === NONE) return false;
+    const { requests, jobs } = this.#core;
+    requests.isWhole[request] = 1;
+    requests.running[request] = 1;
+    jobs.readWhole(job);
+    return true;
+  }
+
+  #wholeRead(client: Client, request: number, job: number, failed: boolean): void {
+    if (!failed) {
+      this.#replies.whole(client, request, job);
+      return;
+    }
+    this.#core.releaseJob(client, job);
+    this.#replies.answer(client, request);
   }
 
   // ---- one run of bytes ----

@@ -39,6 +39,21 @@ export class Replies {
     else this.#queue(client, request);
   }
 
+  /** All data of a READ is there, in one piece. */
+  whole(client: Client, request: number, job: number): void {
+    if (client.streaming !== NONE) {
+      this.appendPiece(request, job, true);
+      this.#queue(client, request);
+      return;
+    }
+    const header = this.#core.headerOf(request);
+    const end =
+      client.replies === REPLIES_SIMPLE
+        ? this.#writeSimpleHeader(request, header)
+        : this.#chunks.writePiece(client, request, job, header, true);
+    this.#sendLast(client, request, header, end - header, job);
+  }
+
   /** The first pieces of a request's reply can be sent, or it has failed after some of them were. */
   ready(client: Client, request: number): void {
     if (client.streaming !== request && client.streaming !== NONE) {

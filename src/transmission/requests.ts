@@ -22,7 +22,7 @@ export class RequestTable {
   readonly flags: Uint16Array;
   readonly cookieHigh: Int32Array;
   readonly cookieLow: Int32Array;
-  /** The offset as it came; only with extended headers, whose replies repeat it. */
+  /** The offset as it came: extended replies repeat it, and the lower word tells whether it is aligned. */
   readonly offsetHigh: Int32Array;
   readonly offsetLow: Int32Array;
   readonly offset: Float64Array;
@@ -37,6 +37,8 @@ export class RequestTable {
   readonly errorOffset: Float64Array;
   /** Its data has to be one run of bytes on the wire: a READ with a simple reply, or with DF. */
   readonly inOnePiece: Uint8Array;
+  /** A READ of one piece that is sent with its reply's header, without a list of pieces. */
+  readonly isWhole: Uint8Array;
   /** After that run comes one more chunk, which says whether all of it could be read. */
   readonly endsApart: Uint8Array;
   /** WRITE_ZEROES: the filesystem can't, so zeroes are written. */
@@ -77,6 +79,7 @@ export class RequestTable {
     this.errno = new Int32Array(capacity);
     this.errorOffset = new Float64Array(capacity);
     this.inOnePiece = new Uint8Array(capacity);
+    this.isWhole = new Uint8Array(capacity);
     this.endsApart = new Uint8Array(capacity);
     this.writesZeroes = new Uint8Array(capacity);
     this.contexts = new Uint8Array(capacity);
@@ -93,21 +96,18 @@ export class RequestTable {
     return this.#freeCount;
   }
 
-  /** A request of `client`; call only when one is available. */
-  take(client: Client, command: number, flags: number, offset: number, length: number): number {
+  /** A request of `client`; call only when one is available, and {@link place} it then. */
+  take(client: Client, command: number, flags: number): number {
     const request = this.#free[--this.#freeCount]!;
     this.client[request] = client;
     this.state[request] = REQUEST_RUNNING;
     this.command[request] = command;
     this.flags[request] = flags;
-    this.offset[request] = offset;
-    this.length[request] = length;
-    this.cursor[request] = offset;
-    this.end[request] = offset + length;
     this.error[request] = 0;
     this.verdict[request] = 0;
     this.errno[request] = 0;
     this.inOnePiece[request] = 0;
+    this.isWhole[request] = 0;
     this.writesZeroes[request] = 0;
     this.running[request] = 0;
     this.jobs[request] = 0;
@@ -118,6 +118,14 @@ export class RequestTable {
     this.nextReady[request] = NONE;
     client.inFlight++;
     return request;
+  }
+
+  /** The range of the export that it is about. */
+  place(request: number, offset: number, length: number): void {
+    this.offset[request] = offset;
+    this.length[request] = length;
+    this.cursor[request] = offset;
+    this.end[request] = offset + length;
   }
 
   release(request: number): void {

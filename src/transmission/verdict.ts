@@ -63,19 +63,21 @@ const FLAGS: readonly number[] = [
   CMD_FLAG_FUA | CMD_FLAG_REQ_ONE, // BLOCK_STATUS
 ];
 
-/** Judges a request by the protocol alone (X7–X9). `length` is the range's for BLOCK_STATUS with a payload. */
+/**
+ * Judges a request by the protocol alone (X7–X9). `length` is the range's for BLOCK_STATUS with a payload; `inside`:
+ * it does not reach beyond the export (see {@link isInside}).
+ */
 export function judge(
   client: Client,
   command: number,
   flags: number,
-  offset: number,
   length: number,
+  inside: boolean,
 ): number {
   if (client.refusing) return VERDICT_SHUTDOWN;
   if (command >= FLAGS.length) return VERDICT_UNKNOWN_COMMAND;
   if ((flags & ~allowedFlags(client, command)) !== 0) return VERDICT_FLAGS;
-  const { sizeBytes, readOnly } = client.target;
-  const inside = offset + length <= sizeBytes;
+  const { readOnly } = client.target;
   switch (command) {
     case CMD_READ:
       if (!inside) return VERDICT_OUTSIDE;
@@ -101,6 +103,11 @@ export function judge(
     default:
       return VERDICT_UNKNOWN_COMMAND;
   }
+}
+
+/** Whether a range lies within the client's export. */
+export function isInside(client: Client, offset: number, length: number): boolean {
+  return offset + length <= client.target.sizeBytes;
 }
 
 /** DF needs chunks (X6); PAYLOAD_LEN belongs to extended headers, and to what has a payload there. */

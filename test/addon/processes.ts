@@ -18,7 +18,8 @@ export const PRELUDE = `
       this.count = 0;
       this.wake = () => {};
       this.native = new Reactor({ memoryBytes: 1 << 20, queueDepth: 32, submissionCapacity: 1024,
-        completionCapacity: 1024, workerThreads: 2, reapInUserSpace: true, ...options }, (n) => this.collect(n));
+        completionCapacity: 1024, workerThreads: 2, reapInUserSpace: true,
+        busyPollAuto: false, busyPollMicroseconds: 0, ...options }, (n) => this.collect(n));
       this.bytes = Buffer.from(this.native.memory);
       this.view = new DataView(this.native.submissions);
       this.completions = new DataView(this.native.completions);

@@ -63,6 +63,8 @@ export const SMALL: NativeReactorOptions = Object.freeze({
   completionCapacity: 1024,
   workerThreads: 4,
   reapInUserSpace: true,
+  busyPollAuto: false,
+  busyPollMicroseconds: 0,
 });
 
 /** One native reactor, and everything that it has reported. */

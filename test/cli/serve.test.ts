@@ -159,6 +159,7 @@ t.test('the server gets the configuration and the logger', async (t) => {
     exports: ['name=x,path=/x,readonly'],
     noLock: true,
     queueDepth: '64',
+    busyPoll: '30',
     bufferMemory: '16M',
   });
   await run.ready;
@@ -166,6 +167,7 @@ t.test('the server gets the configuration and the logger', async (t) => {
     defaultExport: 'disk.img',
     lock: false,
     queueDepth: 64,
+    busyPoll: 30,
     bufferMemoryBytes: 16 * 1024 * 1024,
     exports: [{ name: 'disk.img' }, { name: 'x', readOnly: true }],
   });

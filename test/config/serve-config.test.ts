@@ -15,6 +15,7 @@ t.test('a file alone is served with the defaults', async (t) => {
       lock: true,
       bufferMemoryBytes: 64 * 1024 * 1024,
       queueDepth: 1024,
+      busyPoll: 'auto',
     },
     listen: [
       {
@@ -69,11 +70,13 @@ t.test('the other flags end up where they belong', async (t) => {
     noLock: true,
     bufferMemory: '8M',
     queueDepth: '16',
+    busyPoll: '25',
     metrics: 'unix:/m',
     logLevel: 'debug',
     logFormat: 'json',
   });
-  t.match(config.server, { lock: false, bufferMemoryBytes: 8 * 1024 * 1024, queueDepth: 16 });
+  t.match(config.server, { lock: false, bufferMemoryBytes: 8 * 1024 * 1024, queueDepth: 16, busyPoll: 25 });
+  t.match(serveConfig({ files: ['a'], busyPoll: 'off' }).server, { busyPoll: 'off' });
   t.strictSame(
     config.listen.map(({ text }) => text),
     ['unix:/s', '0.0.0.0:0', '0.0.0.0:0'],
@@ -119,6 +122,9 @@ t.test('a flag with a value that is not usable is refused with the usable ones',
   for (const queueDepth of ['15', '32769', '', '1K', '-16', '1e3']) {
     refused(t, { files, queueDepth }, 'AIONBD_E_USAGE', JSON.stringify(queueDepth), '16 to 32768');
   }
+  for (const busyPoll of ['0', '1001', '', 'on', '-1', '1.5', '5us']) {
+    refused(t, { files, busyPoll }, 'AIONBD_E_USAGE', JSON.stringify(busyPoll), 'auto, off', '1 to 1000');
+  }
   refused(t, { files, listen: ['10809'] }, 'AIONBD_E_ADDRESS', '"10809"');
   refused(t, { files, metrics: 'on' }, 'AIONBD_E_ADDRESS', '"on"');
   refused(t, { files, listen: ['127.0.0.1:1', 'localhost:1'] }, 'AIONBD_E_ADDRESS', '"localhost:1"', 'twice');
@@ -148,6 +154,7 @@ t.test('any flags give a configuration with unique names or an error on one line
       noLock: fc.boolean(),
       bufferMemory: text,
       queueDepth: text,
+      busyPoll: text,
       metrics: text,
       logLevel: text,
       logFormat: text,

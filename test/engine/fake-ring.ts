@@ -2,7 +2,7 @@
 
 import type { Backing } from '../../src/engine/backing.js';
 import type { JobEngine } from '../../src/engine/jobs.js';
-import { OP_EXTENTS, OP_READ, OP_WRITE, type Ring } from '../../src/engine/ring.js';
+import { type IoTable, OP_EXTENTS, OP_READ, OP_WRITE, type Ring } from '../../src/engine/ring.js';
 import { Volume } from '../../src/engine/volume.js';
 
 export interface Submission {
@@ -52,6 +52,10 @@ export class FakeRing {
     const submission = { op, file, buffer, length, offset, flags, tag };
     this.pending.push(submission);
     this.submitted.push(submission);
+  }
+
+  fileOf(op: number, file: number, table: IoTable, number: number, flags: number): void {
+    this.file(op, file, table.data[number]!, table.length[number]!, table.offset[number]!, flags, number);
   }
 
   extents(

@@ -8,6 +8,7 @@ import {
   EXTENT_BYTES,
   IO_FAST,
   IO_MAY_PUNCH,
+  type IoTable,
   OP_ADVISE,
   OP_CLOSE,
   OP_EXTENTS,
@@ -405,6 +406,10 @@ export class Simulation {
       ) => {
         const memoryBytes = op === OP_READ || op === OP_WRITE ? length : 0;
         this.#file({ op, file, buffer, length, offset, flags, tag, memoryBytes, moved: false, result: 0 });
+      },
+      fileOf: (op: number, file: number, table: IoTable, tag: number, flags: number) => {
+        const [buffer, length, offset] = [table.data[tag]!, table.length[tag]!, table.offset[tag]!];
+        ring.file(op, file, buffer, length, offset, flags, tag);
       },
       extents: (
         file: number,
