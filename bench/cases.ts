@@ -130,7 +130,8 @@ export const CASES: Readonly<Record<string, Case>> = {
   'page-cache-4g': {
     kind: 'page-cache',
     fileMib: 4096,
-    description: 'page-cache growth after reading and writing a whole file',
+    description:
+      'page-cache growth after reading and writing a whole file of its own, of 4 GiB or half of the free memory',
     transport: 'unix',
     medium: 'ram',
     rounds: 1,

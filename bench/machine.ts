@@ -55,7 +55,8 @@ function versionsOfPrograms(): Readonly<Record<string, string>> {
   return Object.fromEntries(found);
 }
 
-function commitOfThisTree(): string {
+/** The commit that is checked out, with `+changes` where files differ from it. */
+export function commitOfThisTree(): string {
   const commit = attempt(() => readCommand('git', ['-C', ROOT, 'rev-parse', '--short=10', 'HEAD']));
   if (commit === undefined) return 'unknown';
   const changes = attempt(() =>

@@ -12,8 +12,13 @@ export const FIGURES = 'figures.json';
 export async function writeResults(results: SuiteResults, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, FIGURES), `${JSON.stringify(results, null, 2)}\n`);
-  await writeFile(join(folder, 'tables.md'), formatSuite(results));
+  await writeTables(results, folder);
   await writeCharts(results, folder);
+}
+
+export async function writeTables(results: SuiteResults, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'tables.md'), formatSuite(results));
 }
 
 /** Writes the charts, and returns the names of their files with what they show. */

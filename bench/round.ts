@@ -21,8 +21,9 @@ export interface RoundOptions {
 
 /** Why this case can't be measured of this contender; undefined if it can. */
 export function misfit(theCase: Case, contender: Contender): string | undefined {
-  if (theCase.kind === 'load') return undefined;
-  if (contender.kind === 'local') return 'is no server';
+  if (contender.kind === 'local') {
+    return theCase.kind === 'load' && theCase.transport === 'unix' ? undefined : 'has no socket';
+  }
   if (theCase.kind === 'collections' && contender.onNode !== true) return 'has no garbage collections';
   return undefined;
 }

@@ -1,0 +1,101 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import {
+  type Blocks,
+  fillPlaces,
+  formatIdle,
+  formatMicro,
+  idleBlocks,
+  microBlocks,
+  suiteBlocks,
+} from './documents.js';
+import { BenchFailure, runProgram } from './failure.js';
+import type { IdleResults } from './idle-results.js';
+import type { MicroResults } from './micro-results.js';
+import { readResults, writeCharts, writeTables } from './output.js';
+import type { SuiteResults } from './results.js';
+
+const DOCUMENT = fileURLToPath(new URL('../docs/performance.md', import.meta.url));
+const CHARTS_FOLDER = 'performance';
+
+const USAGE = `Usage: npm run bench:report -- FILE.json ... [--out DIR] [--docs]
+
+Makes tables and charts anew from what bench, bench:idle and bench:micro wrote.
+
+  --out DIR   write tables.md and a chart for each case there
+  --docs      fill the tables of docs/performance.md, and put the charts into docs/performance/
+`;
+
+type Results = SuiteResults | IdleResults | MicroResults;
+
+await runProgram(async () => {
+  const { files, out, docs } = readArguments();
+  if (files.length === 0 || (out === undefined && !docs)) {
+    process.stdout.write(USAGE);
+    process.exitCode = files.length === 0 ? 0 : 1;
+    return;
+  }
+  for (const file of files) {
+    const results = await readResults<Results>(file, ['suite', 'idle', 'micro']);
+    if (out !== undefined) await writeReport(results, out);
+    if (docs) await fillDocument(results, file);
+  }
+});
+
+async function writeReport(results: Results, folder: string): Promise<void> {
+  switch (results.kind) {
+    case 'suite':
+      await writeTables(results, folder);
+      await writeCharts(results, folder);
+      return;
+    case 'idle':
+      return writeText(folder, 'idle.md', formatIdle(results));
+    case 'micro':
+      return writeText(folder, 'micro.md', formatMicro(results));
+  }
+}
+
+async function writeText(folder: string, name: string, text: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, name), `${text}\n`);
+}
+
+async function fillDocument(results: Results, file: string): Promise<void> {
+  const { text, filled } = fillPlaces(await readFile(DOCUMENT, 'utf8'), await blocksOf(results));
+  await writeFile(DOCUMENT, text);
+  process.stdout.write(`docs/performance.md: ${filled.join(', ')} from ${file}\n`);
+}
+
+async function blocksOf(results: Results): Promise<Blocks> {
+  switch (results.kind) {
+    case 'suite': {
+      const charts = await writeCharts(results, join(DOCUMENT, '..', CHARTS_FOLDER));
+      return suiteBlocks(
+        results,
+        charts.map(({ file, description }) => ({ path: `${CHARTS_FOLDER}/${file}`, description })),
+      );
+    }
+    case 'idle':
+      return idleBlocks(results);
+    case 'micro':
+      return microBlocks(results);
+  }
+}
+
+function readArguments(): { files: readonly string[]; out: string | undefined; docs: boolean } {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { out: { type: 'string' }, docs: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    });
+    return {
+      files: values.help === true ? [] : positionals,
+      out: values.out,
+      docs: values.docs === true,
+    };
+  } catch (error) {
+    throw new BenchFailure(error instanceof Error ? error.message : String(error));
+  }
+}
