@@ -36,6 +36,7 @@ const MAPPING_SLACK_KIB = 8 * 1024;
 const BURST_READS = 256;
 const BURST_READ_BYTES = 4096;
 const BURST_WRITE_BYTES = MIB;
+const BURST_DATA = Buffer.alloc(BURST_WRITE_BYTES, 2);
 /** Connections that move data at the same time. */
 const BURST_GROUP = 16;
 
@@ -114,8 +115,6 @@ async function measureIdle(options: Options, folder: string, signal: AbortSignal
     await server.stop();
   }
 }
-
-const BURST_DATA = Buffer.alloc(BURST_WRITE_BYTES, 2);
 
 async function burst(client: IdleClient, index: number): Promise<void> {
   const offset = (index * BURST_WRITE_BYTES) % FILE_BYTES;
