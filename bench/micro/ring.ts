@@ -2,16 +2,20 @@ import { closeSync, openSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { OP_READ, Ring } from '../../src/engine/ring.js';
 import { BenchFailure } from '../failure.js';
 import type { Task } from './task.js';
 
+/** This program is compiled into build-micro/bench/micro, from where the engine would look for another build. */
+const ADDON = fileURLToPath(new URL('../../../build/Release/aionbd.node', import.meta.url));
 const READ_BYTES = 4096;
 const MEMORY_BYTES = 4 * 1024 * 1024;
 const FILE_BYTES = 1024 * 1024;
 
 /** Calls into the addon and back. The file is in the page cache, so its reads are complete when submit returns. */
 export async function ringTasks(): Promise<{ tasks: readonly Task[]; close: () => Promise<void> }> {
+  process.env.AIONBD_ADDON ??= ADDON;
   const folder = await mkdtemp(join(tmpdir(), 'aionbd-micro-'));
   const path = join(folder, 'cached.img');
   await writeFile(path, Buffer.alloc(FILE_BYTES, 1));
@@ -26,7 +30,7 @@ export async function ringTasks(): Promise<{ tasks: readonly Task[]; close: () =
     batchEnd() {},
   });
   const reads = (count: number): Task => ({
-    name: `${count} reads of 4 KiB from the page cache in one submit, each`,
+    name: `read 4 KiB from the page cache, ${count} in one submit`,
     operations: count,
     run: () => {
       completed = 0;
@@ -41,7 +45,7 @@ export async function ringTasks(): Promise<{ tasks: readonly Task[]; close: () =
     tasks: [
       { name: 'submit nothing', operations: 1, run: () => void ring.native.submit(0) },
       {
-        name: '32 entries that ask for nothing (cancel) in one submit, each',
+        name: 'an entry that asks for nothing (cancel), 32 in one submit',
         operations: 32,
         run: () => {
           for (let i = 0; i < 32; i++) ring.cancel(1_000_000 + i);
