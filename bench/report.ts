@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -71,7 +71,10 @@ async function fillDocument(results: Results, file: string): Promise<void> {
 async function blocksOf(results: Results): Promise<Blocks> {
   switch (results.kind) {
     case 'suite': {
-      const charts = await writeCharts(results, join(DOCUMENT, '..', CHARTS_FOLDER));
+      const folder = join(DOCUMENT, '..', CHARTS_FOLDER);
+      // Nothing of an older run stays behind.
+      await rm(folder, { recursive: true, force: true });
+      const charts = await writeCharts(results, folder);
       return suiteBlocks(
         results,
         charts.map(({ file, description }) => ({ path: `${CHARTS_FOLDER}/${file}`, description })),

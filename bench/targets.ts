@@ -62,7 +62,12 @@ export const TARGETS: readonly Target[] = [
   { ...WRITES, ...IOPS, against: LOOP, value: 1 },
   { ...ONE_AT_A_TIME, ...P50, server: 'aionbd-no-busy-poll', against: BEST_PEER, value: 1 },
   { ...ONE_AT_A_TIME, ...P50, server: 'aionbd', against: BEST_PEER, value: 0.5 },
-  { ...READS, ...SWITCHES, value: 0.05 },
+  {
+    ...READS,
+    ...SWITCHES,
+    what: '4 KiB randread, depth 32, Unix: context switches/request',
+    value: 0.05,
+  },
   { ...READS, ...SWITCHES, against: NBDKIT, value: 0.5 },
   {
     ...READS,
