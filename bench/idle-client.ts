@@ -94,10 +94,10 @@ export class IdleClient {
     }
     if (magic !== CHUNK_MAGIC) throw new BenchFailure(`no reply begins with 0x${magic.toString(16)}`);
     const rest = await this.#take(CHUNK_BYTES - SIMPLE_BYTES);
+    await this.#take(rest.readUInt32BE(0));
     if ((head.readUInt16BE(6) & CHUNK_IS_ERROR) !== 0) {
       throw new BenchFailure('the server answered with an error chunk');
     }
-    await this.#take(rest.readUInt32BE(0));
     return (head.readUInt16BE(4) & CHUNK_DONE) !== 0;
   }
 
