@@ -16,7 +16,7 @@ t.test('the CPU time of children counts, those that have ended included', async 
   // A shell whose only work is done by a child, which is gone when we look.
   const shell = spawn(
     'sh',
-    ['-c', 'read go; sh -c "i=0; while [ \\$i -lt 200000 ]; do i=\\$((i+1)); done"; echo done; read end'],
+    ['-c', 'read go; sh -c "i=0; while [ \\$i -lt 500000 ]; do i=\\$((i+1)); done"; echo done; read end'],
     {
       stdio: ['pipe', 'pipe', 'inherit'],
     },
