@@ -6,30 +6,33 @@ const MICROSECONDS_PER_TICK = 10_000;
 /** Threads end with their connection (nbdkit) or when idle (qemu); their last reading is at most this old. */
 const SAMPLE_INTERVAL_MS = 100;
 
-/** What a process used between two moments. */
+/** What a process and its children used between two moments. */
 export interface Usage {
-  /** User + system time of all its threads, those that ended included, µs. Resolution: 10 ms. */
+  /** User + system time of all threads, those that ended included, µs. Resolution: 10 ms. */
   readonly cpuMicroseconds: number;
-  /** Voluntary + involuntary context switches of all its threads. */
+  /** Voluntary + involuntary context switches of all threads. */
   readonly contextSwitches: number;
+  /** The most that was resident since the process began (VmHWM), summed over its processes, KiB. */
+  readonly peakRssKib: number;
 }
 
-/** Runs `work` and accounts for what the process `pid` used meanwhile; `pid` must outlive it. */
+/** Runs `work` and accounts for what the process `pid` and its children used meanwhile; `pid` must outlive it. */
 export async function accountFor<T>(
   pid: number,
   work: () => Promise<T>,
 ): Promise<{ readonly result: T; readonly usage: Usage }> {
-  const switches = new SwitchCounter(pid);
+  const sampler = new Sampler(pid);
   const cpuBefore = cpuMicroseconds(pid);
-  const timer = setInterval(() => switches.sample(), SAMPLE_INTERVAL_MS);
+  const timer = setInterval(() => sampler.sample(), SAMPLE_INTERVAL_MS);
   try {
     const result = await work();
-    switches.sample();
+    sampler.sample();
     return {
       result,
       usage: {
         cpuMicroseconds: cpuMicroseconds(pid) - cpuBefore,
-        contextSwitches: switches.total(),
+        contextSwitches: sampler.contextSwitches(),
+        peakRssKib: sampler.peakRssKib,
       },
     };
   } finally {
@@ -37,46 +40,97 @@ export async function accountFor<T>(
   }
 }
 
-/** The most memory a process has had resident so far, KiB (VmHWM). */
-export function peakRssKib(pid: number): number {
-  return statusField(readFileSync(`/proc/${pid}/status`, 'latin1'), 'VmHWM');
+/**
+ * User + system time of the kernel's workers, µs. They work for whoever asks; what is counted between two moments is a
+ * loop device's only as far as nobody else keeps them busy.
+ */
+export function kernelWorkersMicroseconds(): ReadonlyMap<string, number> {
+  const workers = new Map<string, number>();
+  for (const pid of readdirSync('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    const stat = readOrUndefined(`/proc/${pid}/stat`);
+    if (stat?.includes('(kworker/')) workers.set(pid, ticks(stat, [14, 15]) * MICROSECONDS_PER_TICK);
+  }
+  return workers;
 }
 
-/** utime + stime of the whole thread group: fields 14 and 15 of /proc/PID/stat. */
-function cpuMicroseconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+/** What the workers used since `before`; those that have ended since are lost. */
+export function kernelWorkersSince(before: ReadonlyMap<string, number>): number {
+  let sum = 0;
+  for (const [pid, now] of kernelWorkersMicroseconds()) sum += now - (before.get(pid) ?? 0);
+  return sum;
+}
+
+/** The process and all that descend from it. */
+function processTree(root: number): readonly number[] {
+  const tree = [root];
+  for (const pid of tree) {
+    for (const tid of threadIds(pid)) {
+      const children = readOrUndefined(`/proc/${pid}/task/${tid}/children`) ?? '';
+      for (const child of children.split(' ')) if (child !== '') tree.push(Number(child));
+    }
+  }
+  return tree;
+}
+
+/**
+ * utime + stime of whole thread groups, and cutime + cstime for children that have ended and been waited for: fields
+ * 14 to 17 of /proc/PID/stat.
+ */
+function cpuMicroseconds(root: number): number {
+  let sum = ticks(readFileSync(`/proc/${root}/stat`, 'latin1'), [14, 15, 16, 17]);
+  for (const pid of processTree(root).slice(1)) {
+    const stat = readOrUndefined(`/proc/${pid}/stat`);
+    if (stat !== undefined) sum += ticks(stat, [14, 15, 16, 17]);
+  }
+  return sum * MICROSECONDS_PER_TICK;
+}
+
+function ticks(stat: string, fields: readonly number[]): number {
   // Field 2 is the command's name in parentheses and may hold blanks: count from the last parenthesis, field 3.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[14 - 3]) + Number(fields[15 - 3])) * MICROSECONDS_PER_TICK;
+  const rest = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields.reduce((sum, field) => sum + Number(rest[field - 3]), 0);
 }
 
-/** Adds up the context switches of threads that come and go: the kernel keeps these counts per thread only. */
-class SwitchCounter {
-  readonly #pid: number;
+/** Adds up the context switches of threads that come and go (the kernel keeps these counts per thread only). */
+class Sampler {
+  peakRssKib = 0;
+  readonly #root: number;
   /** By thread id: the first reading (0 for a thread born since) and the last one. */
   readonly #threads = new Map<string, { readonly first: number; last: number }>();
   #started = false;
 
-  constructor(pid: number) {
-    this.#pid = pid;
+  constructor(root: number) {
+    this.#root = root;
     this.sample();
     this.#started = true;
   }
 
   sample(): void {
-    for (const tid of threadIds(this.#pid)) {
-      const count = threadSwitches(this.#pid, tid);
-      if (count === undefined) continue;
-      const thread = this.#threads.get(tid);
-      if (thread !== undefined) thread.last = count;
-      else this.#threads.set(tid, { first: this.#started ? 0 : count, last: count });
+    let residentKib = 0;
+    for (const pid of processTree(this.#root)) {
+      const status = readOrUndefined(`/proc/${pid}/status`);
+      residentKib += (status === undefined ? undefined : statusField(status, 'VmHWM')) ?? 0;
+      for (const tid of threadIds(pid)) this.#countSwitches(pid, tid);
     }
+    this.peakRssKib = Math.max(this.peakRssKib, residentKib);
   }
 
-  total(): number {
+  contextSwitches(): number {
     let sum = 0;
     for (const thread of this.#threads.values()) sum += thread.last - thread.first;
     return sum;
+  }
+
+  #countSwitches(pid: number, tid: string): void {
+    const status = readOrUndefined(`/proc/${pid}/task/${tid}/status`);
+    if (status === undefined) return;
+    const count =
+      (statusField(status, 'voluntary_ctxt_switches') ?? 0) +
+      (statusField(status, 'nonvoluntary_ctxt_switches') ?? 0);
+    const thread = this.#threads.get(tid);
+    if (thread !== undefined) thread.last = count;
+    else this.#threads.set(tid, { first: this.#started ? 0 : count, last: count });
   }
 }
 
@@ -89,20 +143,17 @@ function threadIds(pid: number): readonly string[] {
   }
 }
 
-/** undefined if the thread has ended. */
-function threadSwitches(pid: number, tid: string): number | undefined {
-  let status: string;
+/** undefined if the process or thread has ended. */
+function readOrUndefined(path: string): string | undefined {
   try {
-    status = readFileSync(`/proc/${pid}/task/${tid}/status`, 'latin1');
+    return readFileSync(path, 'latin1');
   } catch {
     return undefined;
   }
-  return statusField(status, 'voluntary_ctxt_switches') + statusField(status, 'nonvoluntary_ctxt_switches');
 }
 
-/** The number in a line `name:  123` of a status file. */
-function statusField(status: string, name: string): number {
+/** The number in a line `name:  123` of a status file; a process that has just ended has no memory to tell of. */
+export function statusField(status: string, name: string): number | undefined {
   const match = new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status);
-  if (match === null) throw new Error(`no field ${name} in a /proc status file`);
-  return Number(match[1]);
+  return match === null ? undefined : Number(match[1]);
 }

@@ -23,9 +23,9 @@ export async function freeAddress(transport: Address['kind'], folder: string): P
   return { kind: 'tcp', host, port };
 }
 
-/** The NBD URI of the default export behind an address. */
-export function nbdUri(address: Address): string {
+/** The NBD URI of an export behind an address; the default export if no name is given. */
+export function nbdUri(address: Address, exportName = ''): string {
   return address.kind === 'unix'
-    ? `nbd+unix:///?socket=${address.path}`
-    : `nbd://${address.host}:${address.port}`;
+    ? `nbd+unix:///${exportName}?socket=${address.path}`
+    : `nbd://${address.host}:${address.port}/${exportName}`;
 }

@@ -1,37 +1,83 @@
-import { mkdtemp, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdtemp, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { freemem, tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runCommand } from './command.js';
+import { readCommand, runCommand } from './command.js';
 import { BenchFailure } from './failure.js';
 
 const FILE_MIB = 2048;
-/** Room for the file and for what ext4 keeps about it. */
-const DEVICE_MIB = 2560;
+/** Room for the file, for further ones, and for what ext4 keeps about them. Zeroes take no memory there. */
+const DEVICE_MIB = 8192;
+const DISK_FILE_MIB = 1024;
+const MIB = 1024 ** 2;
 
 /** The file that the servers export. */
 export interface BackingFile {
   readonly path: string;
+  readonly sizeBytes: number;
   /** What it lies on, for the report. */
   readonly description: string;
+  /** It holds zeroes, and fio should write zeroes. */
+  readonly zeroes: boolean;
+  /** A folder for further files, removed with this one; undefined for a file that the user named. */
+  readonly folder: string | undefined;
 }
 
-/**
- * Hands a file to `use`: the one the user named, as it is, or with `undefined` a RAM-backed one that is removed
- * afterwards, however `use` ends.
- */
+/** Where the file to export comes from: made in memory, made on a disk, or named by the user. */
+export type Medium = { readonly on: 'ram' } | { readonly on: 'disk' | 'named'; readonly path: string };
+
+/** Hands a file to `use`, and removes what was made for it, however `use` ends. */
 export async function withBackingFile<T>(
-  named: string | undefined,
+  medium: Medium,
   signal: AbortSignal,
   use: (file: BackingFile) => Promise<T>,
 ): Promise<T> {
-  if (named !== undefined) return use(await existingFile(named));
+  if (medium.on === 'named') return use(await existingFile(medium.path));
   const undo: UndoStep[] = [];
   try {
-    return await use(await makeRamBackedFile(undo, signal));
+    const made =
+      medium.on === 'ram' ? makeRamBackedFile(undo, signal) : makeDiskFile(medium.path, undo, signal);
+    return await use(await made);
   } finally {
     await undoAll(undo);
   }
+}
+
+/** Makes a further file of zeroes in `folder` and removes it; it is smaller than asked for where memory is short. */
+export async function withFurtherFile<T>(
+  folder: string,
+  mib: number,
+  signal: AbortSignal,
+  use: (path: string, mib: number) => Promise<T>,
+): Promise<T> {
+  // A server that keeps all of it in the page cache must be able to.
+  const made = Math.min(mib, Math.floor(freemem() / MIB / 2));
+  const path = join(folder, 'further.img');
+  try {
+    await writeZeroes(path, made, signal);
+    return await use(path, made);
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+/**
+ * Fills the page cache for a server that reads through it and empties it for one that does not: pages left over from
+ * the round before would make direct I/O look for them and throw them out.
+ */
+export async function preparePageCache(file: string, wanted: boolean, signal: AbortSignal): Promise<void> {
+  if (wanted) {
+    await runCommand('dd', [`if=${file}`, 'of=/dev/null', 'bs=1M'], { signal });
+  } else {
+    await runCommand('sync', [file], { signal });
+    await runCommand('dd', [`if=${file}`, 'of=/dev/null', 'iflag=nocache', 'count=0'], { signal });
+  }
+}
+
+/** How much of a file the page cache holds, MiB; undefined for a block device, of which fincore can't tell. */
+export function cachedMib(file: string): number | undefined {
+  const bytes = Number(readCommand('fincore', ['--bytes', '--noheadings', '--output', 'RES', file]));
+  return Number.isFinite(bytes) ? bytes / MIB : undefined;
 }
 
 async function existingFile(path: string): Promise<BackingFile> {
@@ -40,7 +86,36 @@ async function existingFile(path: string): Promise<BackingFile> {
     const what = stats === undefined ? 'no such file' : 'neither a file nor a block device';
     throw new BenchFailure(`--file ${path}: ${what}; name a file or block device of some GiB`);
   }
-  return { path, description: path };
+  const sizeBytes = stats.isFile()
+    ? stats.size
+    : Number(await readFile(`/sys/class/block/${basename(path)}/size`, 'utf8')) * 512;
+  return { path, sizeBytes, description: path, zeroes: false, folder: undefined };
+}
+
+/**
+ * A file of random bytes on a real disk, which may keep zeroes more cheaply than data. Throws BenchFailure if the
+ * filesystem does no direct I/O.
+ */
+async function makeDiskFile(parent: string, undo: UndoStep[], signal: AbortSignal): Promise<BackingFile> {
+  const folder = await mkdtemp(join(parent, 'aionbd-bench-disk-')).catch((error: unknown) => {
+    throw new BenchFailure(`--disk ${parent}: ${error instanceof Error ? error.message : error}`);
+  });
+  undo.push({ what: `remove ${folder}`, run: () => rm(folder, { recursive: true }) });
+  const path = join(folder, 'disk.img');
+  const size = ['bs=1M', `count=${DISK_FILE_MIB}`];
+  await runCommand('dd', ['if=/dev/urandom', `of=${path}`, 'oflag=direct', 'iflag=fullblock', ...size], {
+    signal,
+  });
+  await runCommand('sync', [path], { signal });
+  const [source, type] =
+    readCommand('df', ['--output=source,fstype', folder]).split('\n').at(-1)?.split(/\s+/) ?? [];
+  return {
+    path,
+    sizeBytes: DISK_FILE_MIB * MIB,
+    description: `${DISK_FILE_MIB} MiB of random bytes on ${type} on ${source}`,
+    zeroes: false,
+    folder,
+  };
 }
 
 /**
@@ -72,9 +147,18 @@ async function makeRamBackedFile(undo: UndoStep[], signal: AbortSignal): Promise
   undo.push({ what: `unmount ${mountPoint}`, run: () => runCommand('umount', [mountPoint]) });
 
   const path = join(mountPoint, 'disk.img');
-  const size = ['bs=1M', `count=${FILE_MIB}`];
-  await runCommand('dd', ['if=/dev/zero', `of=${path}`, 'oflag=direct', ...size], { signal });
-  return { path, description: `${FILE_MIB} MiB of zeroes on ext4 on ${zram.name} (memory)` };
+  await writeZeroes(path, FILE_MIB, signal);
+  return {
+    path,
+    sizeBytes: FILE_MIB * MIB,
+    description: `${FILE_MIB} MiB of zeroes on ext4 on ${zram.name} (memory)`,
+    zeroes: true,
+    folder: mountPoint,
+  };
+}
+
+async function writeZeroes(path: string, mib: number, signal: AbortSignal): Promise<void> {
+  await runCommand('dd', ['if=/dev/zero', `of=${path}`, 'oflag=direct', 'bs=1M', `count=${mib}`], { signal });
 }
 
 interface Zram {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { BenchFailure } from './failure.js';
@@ -8,11 +8,17 @@ const PACKAGES: Readonly<Record<string, string>> = {
   fio: 'fio',
   'qemu-nbd': 'qemu-utils',
   nbdkit: 'nbdkit',
+  'nbd-server': 'nbd-server',
+  nbdcopy: 'libnbd-bin',
+  fincore: 'util-linux-extra',
+  losetup: 'mount',
+  cc: 'gcc',
   'mkfs.ext4': 'e2fsprogs',
   mount: 'mount',
   umount: 'mount',
   dd: 'coreutils',
   sync: 'coreutils',
+  df: 'coreutils',
 };
 
 /** Administrators' programs are not on every user's PATH. */
@@ -20,6 +26,14 @@ const SEARCH_PATH = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/s
 
 /** Full path of a program; throws BenchFailure naming the Debian package when it is not installed. */
 export function findProgram(name: string): string {
+  const path = lookUp(name);
+  if (path !== undefined) return path;
+  throw new BenchFailure(
+    `${name} is not installed; on Debian it comes with: apt-get install ${PACKAGES[name] ?? name}`,
+  );
+}
+
+function lookUp(name: string): string | undefined {
   if (name.includes('/')) return name;
   for (const folder of SEARCH_PATH) {
     const path = join(folder, name);
@@ -30,9 +44,56 @@ export function findProgram(name: string): string {
       // not in this folder
     }
   }
-  throw new BenchFailure(
-    `${name} is not installed; on Debian it comes with: apt-get install ${PACKAGES[name] ?? name}`,
-  );
+  return undefined;
+}
+
+/**
+ * Makes sure that all these programs are there: with `install`, gets the Debian packages of those that are not.
+ * Throws BenchFailure naming all that are missing, and the command that brings them.
+ */
+export async function requirePrograms(
+  names: Iterable<string>,
+  install: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const missing = [...new Set(names)].filter((name) => lookUp(name) === undefined);
+  if (missing.length === 0) return;
+  const packages = [...new Set(missing.map((name) => PACKAGES[name] ?? name))];
+  if (!install) {
+    throw new BenchFailure(
+      `not installed: ${missing.join(', ')}; on Debian: apt-get install ${packages.join(' ')}, or add --install`,
+    );
+  }
+  process.stderr.write(`installing ${packages.join(' ')}\n`);
+  const options = { signal, env: { DEBIAN_FRONTEND: 'noninteractive' } };
+  const get = [
+    '-qq',
+    '-y',
+    '--no-install-recommends',
+    '-o',
+    'DPkg::Lock::Timeout=300',
+    'install',
+    ...packages,
+  ];
+  try {
+    await runCommand('apt-get', get, options);
+  } catch {
+    // The lists of packages may be old or not there.
+    await runCommand('apt-get', ['-qq', 'update'], options);
+    await runCommand('apt-get', get, options);
+  }
+  for (const name of missing) findProgram(name);
+}
+
+/** What a short command prints, on stdout and, where `stderr` is set, on stderr; throws BenchFailure if it fails. */
+export function readCommand(name: string, args: readonly string[], stderr = false): string {
+  const result = spawnSync(findProgram(name), args, { encoding: 'utf8' });
+  if (result.status !== 0) {
+    throw new BenchFailure(
+      `${name} ${args.join(' ')} ended with ${result.status}: ${oneLine(result.stderr)}`,
+    );
+  }
+  return (stderr ? result.stdout + result.stderr : result.stdout).trim();
 }
 
 export interface RunOptions {

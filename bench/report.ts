@@ -1,93 +1,104 @@
-import { cpus, release } from 'node:os';
-import { METRIC_KEYS, METRICS, type Measurement, type MetricKey } from './metrics.js';
-import type { Options } from './options.js';
-import { type Summary, summarize } from './statistics.js';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import {
+  type Blocks,
+  fillPlaces,
+  formatIdle,
+  formatMicro,
+  idleBlocks,
+  microBlocks,
+  suiteBlocks,
+} from './documents.js';
+import { BenchFailure, runProgram } from './failure.js';
+import type { IdleResults } from './idle-results.js';
+import type { MicroResults } from './micro-results.js';
+import { readResults, writeCharts, writeTables } from './output.js';
+import type { SuiteResults } from './results.js';
 
-/** Everything one server did, round by round. */
-export interface ServerRounds {
-  readonly name: string;
-  readonly rounds: readonly Measurement[];
+const DOCUMENT = fileURLToPath(new URL('../docs/performance.md', import.meta.url));
+const CHARTS_FOLDER = 'performance';
+
+const USAGE = `Usage: npm run bench:report -- FILE.json ... [--out DIR] [--docs]
+
+Makes tables and charts anew from what bench, bench:idle and bench:micro wrote.
+
+  --out DIR   write tables.md and a chart for each case there
+  --docs      fill the tables of docs/performance.md, and put the charts into docs/performance/
+`;
+
+type Results = SuiteResults | IdleResults | MicroResults;
+
+await runProgram(async () => {
+  const { files, out, docs } = readArguments();
+  if (files.length === 0 || (out === undefined && !docs)) {
+    process.stdout.write(USAGE);
+    process.exitCode = files.length === 0 ? 0 : 1;
+    return;
+  }
+  for (const file of files) {
+    const results = await readResults<Results>(file, ['suite', 'idle', 'micro']);
+    if (out !== undefined) await writeReport(results, out);
+    if (docs) await fillDocument(results, file);
+  }
+});
+
+async function writeReport(results: Results, folder: string): Promise<void> {
+  switch (results.kind) {
+    case 'suite':
+      await writeTables(results, folder);
+      await writeCharts(results, folder);
+      return;
+    case 'idle':
+      return writeText(folder, 'idle.md', formatIdle(results));
+    case 'micro':
+      return writeText(folder, 'micro.md', formatMicro(results));
+  }
 }
 
-/** What `--json` writes. */
-export interface Report {
-  readonly case: string;
-  readonly description: string;
-  readonly secondsPerRound: number;
-  readonly machine: { readonly processors: number; readonly model: string; readonly kernel: string };
-  readonly node: string;
-  readonly backing: string;
-  /** The candidate first. */
-  readonly servers: readonly (ServerRounds & { readonly summary: Readonly<Record<MetricKey, Summary>> })[];
-  /** Median of the candidate ÷ median of the peer. */
-  readonly ratios: Readonly<Record<MetricKey, number>>;
+async function writeText(folder: string, name: string, text: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, name), `${text}\n`);
 }
 
-/** Medians and ratios of what was measured. */
-export function buildReport(
-  options: Options,
-  backing: string,
-  candidate: ServerRounds,
-  peer: ServerRounds,
-): Report {
-  const ours = summarizeAll(candidate.rounds);
-  const theirs = summarizeAll(peer.rounds);
-  return {
-    case: options.caseName,
-    description: options.theCase.description,
-    secondsPerRound: options.seconds,
-    machine: { processors: cpus().length, model: cpus()[0]?.model ?? 'unknown', kernel: release() },
-    node: process.version,
-    backing,
-    servers: [
-      { name: candidate.name, summary: ours, rounds: candidate.rounds },
-      { name: peer.name, summary: theirs, rounds: peer.rounds },
-    ],
-    ratios: byMetric((key) => ours[key].median / theirs[key].median),
-  };
+async function fillDocument(results: Results, file: string): Promise<void> {
+  const { text, filled } = fillPlaces(await readFile(DOCUMENT, 'utf8'), await blocksOf(results));
+  await writeFile(DOCUMENT, text);
+  process.stdout.write(`docs/performance.md: ${filled.join(', ')} from ${file}\n`);
 }
 
-/** The report as text: one line a metric, `median (lowest–highest)` for each server, then the ratio. */
-export function formatReport(report: Report): string {
-  const { processors, model, kernel } = report.machine;
-  const rounds = report.servers[0]?.rounds.length ?? 0;
-  const names = report.servers.map((server) => server.name);
-  const rows = METRIC_KEYS.map((key) => [
-    METRICS[key].label,
-    ...report.servers.map((server) => formatSummary(server.summary[key], METRICS[key].digits)),
-    `${report.ratios[key].toFixed(2)}×`,
-  ]);
-  return [
-    `${report.case}: ${report.description}`,
-    `rounds: ${rounds} × ${report.secondsPerRound} s for each, alternating; median (lowest–highest)`,
-    `on ${report.backing}; ${processors} × ${model}, Linux ${kernel}, Node ${report.node}`,
-    '',
-    ...alignColumns([['', ...names, names.join(' ÷ ')], ...rows]),
-    '',
-  ].join('\n');
+async function blocksOf(results: Results): Promise<Blocks> {
+  switch (results.kind) {
+    case 'suite': {
+      const folder = join(DOCUMENT, '..', CHARTS_FOLDER);
+      // Nothing of an older run stays behind.
+      await rm(folder, { recursive: true, force: true });
+      const charts = await writeCharts(results, folder);
+      return suiteBlocks(
+        results,
+        charts.map(({ file, description }) => ({ path: `${CHARTS_FOLDER}/${file}`, description })),
+      );
+    }
+    case 'idle':
+      return idleBlocks(results);
+    case 'micro':
+      return microBlocks(results);
+  }
 }
 
-function summarizeAll(rounds: readonly Measurement[]): Readonly<Record<MetricKey, Summary>> {
-  return byMetric((key) => summarize(rounds.map((round) => round[key])));
-}
-
-function byMetric<T>(value: (key: MetricKey) => T): Readonly<Record<MetricKey, T>> {
-  return Object.fromEntries(METRIC_KEYS.map((key) => [key, value(key)])) as Record<MetricKey, T>;
-}
-
-function formatSummary(summary: Summary, digits: number): string {
-  const text = (value: number): string => value.toFixed(digits);
-  return `${text(summary.median)} (${text(summary.min)}–${text(summary.max)})`;
-}
-
-/** First column to the left, the others to the right. */
-function alignColumns(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows.map((row) =>
-    row
-      .map((cell, column) =>
-        column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-      )
-      .join('   '),
-  );
+function readArguments(): { files: readonly string[]; out: string | undefined; docs: boolean } {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { out: { type: 'string' }, docs: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    });
+    return {
+      files: values.help === true ? [] : positionals,
+      out: values.out,
+      docs: values.docs === true,
+    };
+  } catch (error) {
+    throw new BenchFailure(error instanceof Error ? error.message : String(error));
+  }
 }

@@ -1,12 +1,9 @@
-import { writeFile } from 'node:fs/promises';
-import { withBackingFile } from './backing-file.js';
-import { findProgram } from './command.js';
+import { join } from 'node:path';
 import { runProgram } from './failure.js';
-import type { Measurement } from './metrics.js';
-import { type Options, readOptions, usage } from './options.js';
-import { buildReport, formatReport } from './report.js';
-import { measureRound } from './round.js';
-import { type ServerKind, serverKind } from './servers.js';
+import { readOptions, usage } from './options.js';
+import { FIGURES, writeResults } from './output.js';
+import { runSuite } from './suite.js';
+import { formatSuite } from './tables.js';
 
 await runProgram(async (signal) => {
   const options = readOptions(process.argv.slice(2));
@@ -14,44 +11,11 @@ await runProgram(async (signal) => {
     process.stdout.write(usage());
     return;
   }
-  await compare(options, signal);
+  // After each case, so that a run that is cut off has not been for nothing.
+  const results = await runSuite(options, signal, (soFar) => writeResults(soFar, options.out));
+  process.stdout.write(formatSuite(results));
+  process.stderr.write(`written: ${join(options.out, FIGURES)}, tables.md and charts\n`);
+  if (results.cases.some(({ servers }) => servers.some(({ failure }) => failure !== undefined))) {
+    process.exitCode = 1;
+  }
 });
-
-async function compare(options: Options, signal: AbortSignal): Promise<void> {
-  const candidate = { name: options.candidate, kind: kindOf(options.candidate), rounds: [] as Measurement[] };
-  const peer = { name: options.peer, kind: kindOf(options.peer), rounds: [] as Measurement[] };
-  checkPrograms([candidate.kind, peer.kind]);
-
-  const report = await withBackingFile(options.file, signal, async (backing) => {
-    for (let round = 1; round <= options.rounds; round++) {
-      for (const server of [candidate, peer]) {
-        const measured = await measureRound(server.name, server.kind, options.theCase, {
-          file: backing.path,
-          seconds: options.seconds,
-          signal,
-        });
-        server.rounds.push(measured);
-        progress(`round ${round}/${options.rounds}  ${server.name}: ${Math.round(measured.iops)} IOPS`);
-      }
-    }
-    return buildReport(options, backing.description, candidate, peer);
-  });
-  process.stdout.write(formatReport(report));
-  if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
-}
-
-/** Says what is missing before anything has been set up. */
-function checkPrograms(kinds: readonly ServerKind[]): void {
-  findProgram('fio');
-  for (const kind of kinds) kind.command('/dev/null', { kind: 'unix', path: '/dev/null' });
-}
-
-function kindOf(name: string): ServerKind {
-  const kind = serverKind(name);
-  if (kind === undefined) throw new Error(`no server ${name}`);
-  return kind;
-}
-
-function progress(line: string): void {
-  process.stderr.write(`${line}\n`);
-}

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Address } from './address.js';
@@ -9,10 +10,15 @@ import type { CommandLine } from './servers.js';
 const READY_DEADLINE_MS = 15_000;
 const STOP_DEADLINE_MS = 6_000;
 const STDERR_KEPT_CHARS = 2_000;
+/** Between two attempts: what a measured start may be too long by. */
+const CONNECT_PAUSE_MS = 2;
+const PID_PAUSE_MS = 5;
 
 /** A server that is running and ready. */
 export interface RunningServer {
   readonly pid: number;
+  /** From the start of the process until it was ready. */
+  readonly startMs: number;
   /** How it ended and its last words; undefined while it runs. */
   death(): string | undefined;
   /** Ends it and waits until it is gone. Never throws. */
@@ -25,6 +31,8 @@ export interface StartOptions {
   readonly address: Address;
   readonly ready: 'uri' | 'connect';
   readonly signal: AbortSignal;
+  /** The server goes to the background and leaves its process id there. */
+  readonly pidFile?: string | undefined;
   /** Gets every line the server prints on stdout. */
   readonly onLine?: (line: string) => void;
 }
@@ -33,6 +41,7 @@ export interface StartOptions {
 export async function startServer(options: StartOptions): Promise<RunningServer> {
   options.signal.throwIfAborted();
   const [program, ...args] = options.command;
+  const startedAt = performance.now();
   // A process group of its own: Ctrl-C in the terminal must not end a server in the middle of a measurement.
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   const ended = new Promise<string>((resolve) => {
@@ -44,23 +53,34 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     stderr = (stderr + text).slice(-STDERR_KEPT_CHARS);
   });
   const printedUri = readLines(child, options.onLine);
-  const server: RunningServer = {
-    pid: child.pid ?? 0,
-    death: () => (isRunning(child) ? undefined : `${howItEnded(child)}: ${oneLine(stderr)}`),
-    stop: () => stop(child, ended),
-  };
+  const running = { pid: child.pid ?? 0, startMs: 0 };
+  const { pidFile } = options;
+  const server: RunningServer =
+    pidFile === undefined
+      ? Object.assign(running, {
+          death: () => (isRunning(child) ? undefined : `${howItEnded(child)}: ${oneLine(stderr)}`),
+          stop: () => stop(child, ended),
+        })
+      : Object.assign(running, {
+          death: () => (processExists(running.pid) ? undefined : oneLine(stderr)),
+          stop: () => stopDaemon(pidFile),
+        });
+  const failed =
+    pidFile === undefined ? ended : ended.then((how) => (child.exitCode === 0 ? forever() : how));
 
   const waiting = new AbortController();
   const giveUp = AbortSignal.any([options.signal, waiting.signal]);
   try {
     const outcome = await Promise.race([
-      ended.then((how) => `ended before it was ready (${how}): ${oneLine(stderr)}`),
+      failed.then((how) => `ended before it was ready (${how}): ${oneLine(stderr)}`),
       sleep(READY_DEADLINE_MS, undefined, { signal: giveUp }).then(
         () => `was not ready after ${READY_DEADLINE_MS / 1000} s: ${oneLine(stderr)}`,
       ),
       options.ready === 'uri' ? printedUri : acceptsConnections(options.address, giveUp),
     ]);
     if (outcome !== 'ready') throw new BenchFailure(`${options.name} ${outcome}`);
+    running.startMs = performance.now() - startedAt;
+    if (pidFile !== undefined) running.pid = await readPid(pidFile, giveUp);
   } catch (error) {
     await server.stop();
     throw error;
@@ -86,7 +106,7 @@ function readLines(child: ChildProcess, onLine: ((line: string) => void) | undef
 }
 
 async function acceptsConnections(address: Address, signal: AbortSignal): Promise<'ready'> {
-  while (!(await accepts(address))) await sleep(20, undefined, { signal });
+  while (!(await accepts(address))) await sleep(CONNECT_PAUSE_MS, undefined, { signal });
   return 'ready';
 }
 
@@ -115,4 +135,45 @@ async function stop(child: ChildProcess, ended: Promise<string>): Promise<void> 
   const force = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS);
   await ended;
   clearTimeout(force);
+}
+
+function forever(): Promise<never> {
+  return new Promise(() => {});
+}
+
+function processExists(pid: number): boolean {
+  return existsSync(`/proc/${pid}`);
+}
+
+/** A daemon may accept before it has written its process id. */
+async function readPid(pidFile: string, signal: AbortSignal): Promise<number> {
+  const deadline = performance.now() + READY_DEADLINE_MS;
+  for (;;) {
+    const pid = pidIn(pidFile);
+    if (pid !== undefined) return pid;
+    if (performance.now() > deadline) throw new BenchFailure(`no process id came to be in ${pidFile}`);
+    await sleep(PID_PAUSE_MS, undefined, { signal });
+  }
+}
+
+function pidIn(pidFile: string): number | undefined {
+  const pid = existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8').trim()) : 0;
+  return Number.isInteger(pid) && pid > 0 ? pid : undefined;
+}
+
+async function stopDaemon(pidFile: string): Promise<void> {
+  const pid = pidIn(pidFile);
+  if (pid === undefined) return;
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    const deadline = performance.now() + STOP_DEADLINE_MS;
+    try {
+      process.kill(pid, signal);
+    } catch {
+      return; // it is gone
+    }
+    while (performance.now() < deadline) {
+      if (!processExists(pid)) return;
+      await sleep(PID_PAUSE_MS);
+    }
+  }
 }

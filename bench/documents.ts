@@ -1,0 +1,152 @@
+import type { IdleResults } from './idle-results.js';
+import { METRICS } from './metrics.js';
+import type { MicroResults } from './micro-results.js';
+import { medianOf, metricsOf, type SuiteResults } from './results.js';
+import { formatCase, formatMachine, formatNumber, formatOverview, markdownTable } from './tables.js';
+import { formatVerdicts, judgeTargets } from './targets.js';
+
+// The measured parts of docs/performance.md. Each has a place of its own there,
+//
+//     <!-- table: NAME -->
+//     …
+//     <!-- /table -->
+//
+// and nobody types a figure by hand.
+
+/** A chart as it lies beside the document. */
+export interface Chart {
+  /** Relative to the document. */
+  readonly path: string;
+  readonly description: string;
+}
+
+/** What goes to which place. */
+export type Blocks = Readonly<Record<string, string>>;
+
+/** The names of all places that a document can have. */
+export const BLOCK_NAMES = [
+  'machine',
+  'targets',
+  'iops',
+  'cpu',
+  'latency',
+  'cases',
+  'model',
+  'charts',
+  'idle',
+  'micro',
+] as const;
+
+export function suiteBlocks(results: SuiteResults, charts: readonly Chart[]): Blocks {
+  return {
+    machine: [
+      formatMachine(results.machine),
+      `\`npm run bench -- --set ${results.set} --rounds ${results.rounds} --seconds ${results.secondsPerRound}\``,
+    ].join('\n\n'),
+    targets: formatVerdicts(results, judgeTargets(results)),
+    iops: formatOverview(results, 'iops'),
+    cpu: formatOverview(results, 'cpuMicrosecondsPerRequest'),
+    latency: formatOverview(results, 'p50Microseconds'),
+    // One level below the document's own sections.
+    cases: results.cases.map((theCase) => formatCase(theCase).replace(/^## /, '### ')).join('\n\n'),
+    model: formatModel(results),
+    charts: charts.map(({ path, description }) => `![${description}](${path})`).join('\n\n'),
+  };
+}
+
+/** What one core could answer if the server alone used it, from the CPU time of a request. */
+export function formatModel(results: SuiteResults): string {
+  const metric = 'cpuMicrosecondsPerRequest';
+  const rows = results.cases
+    .filter((theCase) => metricsOf(theCase).includes(metric))
+    .flatMap(({ name }) => {
+      const cpu = medianOf(results, name, 'aionbd', metric);
+      const iops = medianOf(results, name, 'aionbd', 'iops');
+      const mib = medianOf(results, name, 'aionbd', 'mibPerSecond');
+      if (cpu === undefined || cpu === 0 || iops === undefined || mib === undefined || iops === 0) return [];
+      const perCore = 1e6 / cpu;
+      const gbit = (perCore * (mib / iops) * 1024 ** 2 * 8) / 1e9;
+      return [
+        [
+          name,
+          formatNumber(cpu, METRICS[metric].digits),
+          formatNumber(perCore, 0),
+          formatNumber(gbit, 1),
+          formatNumber(10 / gbit, 2),
+          formatNumber(25 / gbit, 2),
+          formatNumber(100 / gbit, 2),
+        ],
+      ];
+    });
+  return markdownTable(
+    [
+      'aionbd',
+      'CPU, µs/request',
+      'requests/s per core',
+      'Gbit/s of data per core',
+      'cores for 10 Gbit/s',
+      'for 25',
+      'for 100',
+    ],
+    rows,
+  );
+}
+
+export function idleBlocks(results: IdleResults): Blocks {
+  return { idle: formatIdle(results) };
+}
+
+export function formatIdle({ connections, bufferMemoryMib, commit, stages }: IdleResults): string {
+  return [
+    markdownTable(
+      ['KiB per connection', 'PSS', 'RSS', 'of it in buffer memory'],
+      stages.map((stage) => [
+        stage.name,
+        formatNumber(stage.pssKibPerConnection, 1),
+        formatNumber(stage.rssKibPerConnection, 1),
+        stage.bufferKibPerConnection === undefined ? '–' : formatNumber(stage.bufferKibPerConnection, 1),
+      ]),
+    ),
+    `${formatNumber(connections, 0)} connections, ${bufferMemoryMib} MiB of buffer memory, aionbd ${commit}.`,
+  ].join('\n\n');
+}
+
+export function microBlocks(results: MicroResults): Blocks {
+  return { micro: formatMicro(results) };
+}
+
+export function formatMicro({ tasks, commit, node }: MicroResults): string {
+  return [
+    markdownTable(
+      ['', 'ns per operation', '±', 'operations/s'],
+      tasks.map((task) => [
+        task.name,
+        formatNumber(task.nanoseconds, task.nanoseconds < 100 ? 1 : 0),
+        `${formatNumber(task.errorPercent, 1)} %`,
+        formatNumber(1e9 / task.nanoseconds, 0),
+      ]),
+    ),
+    `aionbd ${commit}, Node ${node}.`,
+  ].join('\n\n');
+}
+
+/**
+ * Writes blocks into their places. Places without a block stay as they are, so that one run after the other can fill a
+ * document; a block without a place is left out. Returns the text and the names of the places that were filled.
+ */
+export function fillPlaces(
+  document: string,
+  blocks: Blocks,
+): { readonly text: string; readonly filled: readonly string[] } {
+  const filled: string[] = [];
+  const text = document.replaceAll(
+    /(<!-- table: ([a-z-]+) -->\n)[\s\S]*?(<!-- \/table -->)/g,
+    (all, open: string, name: string, close: string) => {
+      const block = Object.hasOwn(blocks, name) ? blocks[name] : undefined;
+      if (block === undefined) return all;
+      filled.push(name);
+      return `${open}\n${block}\n\n${close}`;
+    },
+  );
+  return { text, filled };
+}

@@ -1,0 +1,57 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { caseChart } from './charts.js';
+import { BenchFailure } from './failure.js';
+import type { SuiteResults } from './results.js';
+import { formatSuite } from './tables.js';
+
+/** The name of the file with all rounds. */
+export const FIGURES = 'figures.json';
+
+/** Writes figures.json, tables.md and a chart for each case into a folder, which is made if it is not there. */
+export async function writeResults(results: SuiteResults, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, FIGURES), `${JSON.stringify(results, null, 2)}\n`);
+  await writeTables(results, folder);
+  await writeCharts(results, folder);
+}
+
+export async function writeTables(results: SuiteResults, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'tables.md'), formatSuite(results));
+}
+
+/** Writes the charts, and returns the names of their files with what they show. */
+export async function writeCharts(
+  results: SuiteResults,
+  folder: string,
+): Promise<readonly { readonly file: string; readonly description: string }[]> {
+  await mkdir(folder, { recursive: true });
+  const written: { file: string; description: string }[] = [];
+  for (const theCase of results.cases) {
+    const chart = caseChart(theCase);
+    if (chart === undefined) continue;
+    const file = `${theCase.name}.svg`;
+    await writeFile(join(folder, file), chart);
+    written.push({ file, description: theCase.description });
+  }
+  return written;
+}
+
+/** Reads what a run wrote as JSON; throws BenchFailure if it is something else. */
+export async function readResults<T extends { readonly kind: string }>(
+  path: string,
+  kinds: readonly T['kind'][],
+): Promise<T> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new BenchFailure(`${path}: ${error instanceof Error ? error.message : error}`);
+  }
+  const kind = typeof parsed === 'object' && parsed !== null && 'kind' in parsed ? parsed.kind : undefined;
+  if (!kinds.some((known) => known === kind)) {
+    throw new BenchFailure(`${path}: these are not figures of ${kinds.join(' or ')}`);
+  }
+  return parsed as T;
+}

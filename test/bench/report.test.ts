@@ -1,0 +1,164 @@
+// Tables, charts and the places in the document, from figures that are made up.
+
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import { caseChart } from '../../bench/charts.js';
+import {
+  BLOCK_NAMES,
+  fillPlaces,
+  formatIdle,
+  formatMicro,
+  formatModel,
+  idleBlocks,
+  microBlocks,
+  suiteBlocks,
+} from '../../bench/documents.js';
+import type { IdleResults } from '../../bench/idle-results.js';
+import type { MicroResults } from '../../bench/micro-results.js';
+import { medianOf, metricsOf } from '../../bench/results.js';
+import { summarize } from '../../bench/statistics.js';
+import { formatCase, formatOverview, formatSuite, markdownTable } from '../../bench/tables.js';
+import { suite } from './suite.js';
+
+const RESULTS = suite({
+  'some-reads': {
+    aionbd: [
+      { iops: 1000, mibPerSecond: 3.90625, cpuMicrosecondsPerRequest: 4 },
+      { iops: 3000, mibPerSecond: 11.71875, cpuMicrosecondsPerRequest: 6 },
+      { iops: 2000, mibPerSecond: 7.8125, cpuMicrosecondsPerRequest: 5 },
+    ],
+    peer: [{ iops: 500, cpuMicrosecondsPerRequest: 20 }],
+  },
+  start: { aionbd: [{ startMs: 120 }] },
+});
+const IDLE: IdleResults = {
+  kind: 'idle',
+  connections: 1000,
+  bufferMemoryMib: 64,
+  commit: 'abc',
+  stages: [
+    { name: 'quiet', pssKibPerConnection: 3.72, rssKibPerConnection: 6, bufferKibPerConnection: undefined },
+  ],
+};
+const MICRO: MicroResults = {
+  kind: 'micro',
+  commit: 'abc',
+  node: 'v20',
+  tasks: [{ name: 'parse', nanoseconds: 12.5, errorPercent: 0.25 }],
+};
+
+const tight = (text: string): readonly string[] =>
+  text.split('\n').map((line) => line.replaceAll(/ +/g, ' ').replaceAll(/-+/g, '-'));
+
+t.test('the median of an even number is between the two in the middle', async (t) => {
+  t.same(summarize([4, 1, 3, 2]), { median: 2.5, min: 1, max: 4 });
+  t.same(summarize([3, 1, 2]), { median: 2, min: 1, max: 3 });
+  t.same(summarize([7]), { median: 7, min: 7, max: 7 });
+});
+
+t.test('a figure is the median of its rounds, or nothing', async (t) => {
+  t.equal(medianOf(RESULTS, 'some-reads', 'aionbd', 'iops'), 2000);
+  t.equal(medianOf(RESULTS, 'some-reads', 'aionbd', 'startMs'), undefined);
+  t.equal(medianOf(RESULTS, 'some-reads', 'nobody', 'iops'), undefined);
+  t.same(metricsOf(RESULTS.cases[1]!), ['startMs']);
+});
+
+t.test('a table is aligned, its first column to the left', async (t) => {
+  t.same(markdownTable(['a', 'n'], [['long name', '1']]).split('\n'), [
+    '| a         |   n |',
+    '| --------- | --: |',
+    '| long name |   1 |',
+  ]);
+});
+
+t.test('the table of a case has median, lowest, highest, and the ratio of two servers', async (t) => {
+  const lines = tight(formatCase(RESULTS.cases[0]!));
+  t.ok(lines.includes('what some-reads does; a file'));
+  t.ok(
+    lines.includes('| aionbd | 2,000 (1,000–3,000) | 8 (4–12) | 5.00 (4.00–6.00) | 3 |'),
+    lines.join('\n'),
+  );
+  t.ok(lines.includes('| peer | 500 | – | 20.00 | 1 |'), lines.join('\n'));
+  t.ok(lines.includes('| aionbd ÷ peer | 4.00× | – | 0.25× | |'), lines.join('\n'));
+});
+
+t.test('a server that was given up is named with the reason', async (t) => {
+  const [first] = RESULTS.cases;
+  const failed = { name: 'x', description: 'x', rounds: [], failure: 'it fell over' };
+  t.match(formatCase({ ...first!, servers: [failed] }), /^x was given up: it fell over$/m);
+});
+
+t.test('the whole report tells the machine, the programs and every case', async (t) => {
+  const text = formatSuite(RESULTS);
+  for (const wanted of ['2 × A Processor', 'node v20, fio 3.33', '0123456789', '2,048 MiB', '1.5 %']) {
+    t.ok(text.includes(wanted), wanted);
+  }
+  t.match(text, /^## some-reads$/m);
+  t.match(text, /^## start$/m);
+});
+
+t.test('an overview has only cases with its figure', async (t) => {
+  t.same(tight(formatOverview(RESULTS, 'iops')), [
+    '| IOPS | aionbd | peer |',
+    '| - | -: | -: |',
+    '| some-reads | 2,000 | 500 |',
+  ]);
+});
+
+t.test('the model divides a second by the CPU time of a request', async (t) => {
+  // 5 µs: 200,000 a second; of 4 KiB each that is 6.55 Gbit/s.
+  const [, , row] = tight(formatModel(RESULTS));
+  t.equal(row, '| some-reads | 5.00 | 200,000 | 6.6 | 1.53 | 3.81 | 15.26 |');
+});
+
+t.test('a chart has a bar for each server and figure, and asks for nothing from elsewhere', async (t) => {
+  const svg = caseChart({ ...RESULTS.cases[0]!, description: 'a < b & "c"' }) ?? '';
+  t.equal([...svg.matchAll(/<rect class="(?:ours|peer)"/g)].length, 4);
+  t.match(svg, 'a &lt; b &amp; &quot;c&quot;');
+  t.match(svg, 'prefers-color-scheme: dark');
+  t.notMatch(svg.replace('http://www.w3.org/2000/svg', ''), /http|url\(|@import|<script|<image/);
+  t.notMatch(svg, /NaN|undefined|Infinity/);
+});
+
+t.test('a longer bar is a larger figure', async (t) => {
+  const svg = caseChart(RESULTS.cases[0]!) ?? '';
+  const widths = [...svg.matchAll(/<rect class="(?:ours|peer)" .*? width="([\d.]+)"/g)].map((m) =>
+    Number(m[1]),
+  );
+  t.equal((widths[0]! / widths[1]!).toFixed(1), '4.0', 'IOPS');
+  t.equal((widths[3]! / widths[2]!).toFixed(1), '4.0', 'CPU');
+});
+
+t.test('a case without IOPS is drawn with what it has, and one without figures is not', async (t) => {
+  t.match(caseChart(RESULTS.cases[1]!), /start, ms/);
+  const nothing = { ...RESULTS.cases[1]!, servers: [{ name: 'x', description: 'x', rounds: [] }] };
+  t.equal(caseChart(nothing), undefined);
+  const zero = suite({ collections: { aionbd: [{ collectionsPerMillion: 0 }] } }).cases[0]!;
+  t.notMatch(caseChart(zero), /NaN|Infinity/);
+});
+
+t.test('idle connections and micro-benchmarks have tables', async (t) => {
+  t.match(tight(formatIdle(IDLE)).join('\n'), '| quiet | 3.7 | 6.0 | – |');
+  t.match(tight(formatMicro(MICRO)).join('\n'), '| parse | 12.5 | 0.3 % | 80,000,000 |');
+});
+
+t.test('places are filled, filled again, and left alone without a block', async (t) => {
+  const document =
+    'a\n<!-- table: one -->\n<!-- /table -->\nb\n<!-- table: two -->\nold\n<!-- /table -->\nc\n';
+  const once = fillPlaces(document, { one: 'x $& y', three: 'nobody' });
+  t.equal(
+    once.text,
+    'a\n<!-- table: one -->\n\nx $& y\n\n<!-- /table -->\nb\n<!-- table: two -->\nold\n<!-- /table -->\nc\n',
+  );
+  t.same(once.filled, ['one']);
+  t.equal(fillPlaces(once.text, { one: 'x $& y' }).text, once.text);
+  t.match(fillPlaces(once.text, { two: 'new' }).text, 'b\n<!-- table: two -->\n\nnew\n\n<!-- /table -->\nc');
+});
+
+t.test('docs/performance.md has each place once, for a block that there is', async (t) => {
+  const document = readFileSync(new URL('../../docs/performance.md', import.meta.url), 'utf8');
+  const places = [...document.matchAll(/<!-- table: (.+?) -->\n[\s\S]*?<!-- \/table -->/g)].map((m) => m[1]);
+  t.same([...places].sort(), [...BLOCK_NAMES].sort());
+  const blocks = { ...suiteBlocks(RESULTS, []), ...idleBlocks(IDLE), ...microBlocks(MICRO) };
+  t.same(Object.keys(blocks).sort(), [...BLOCK_NAMES].sort());
+});
