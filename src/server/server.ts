@@ -168,7 +168,10 @@ class NbdServer extends EventEmitter implements Server, CompletionSink {
       return;
     }
     if (result < 0) {
-      this.#logger.warn({ error: getSystemErrorName(result) }, 'a connection could not be accepted; trying again');
+      this.#logger.warn(
+        { error: getSystemErrorName(result) },
+        'a connection could not be accepted; trying again',
+      );
       setTimeout(() => {
         if (!this.#listening.has(listener)) return;
         this.#ring.accept(listener, listener);
