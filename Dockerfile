@@ -7,6 +7,7 @@ WORKDIR /app
 # The headers that the image brings, instead of a download.
 ENV npm_config_nodedir=/usr/local
 COPY package.json package-lock.json binding.gyp tsconfig.json tsconfig.build.json ./
+COPY scripts/bundle.mjs scripts/
 COPY addon addon
 COPY src src
 RUN npm ci && npm prune --omit=dev --ignore-scripts

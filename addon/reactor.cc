@@ -224,6 +224,9 @@ void Reactor::push(uint32_t count) {
       case Op::kCancel:
         cancel(entry.tag);
         break;
+      case Op::kDisarm:
+        disarm_receive(entry);
+        break;
       default:
         complete(static_cast<Op>(entry.op), entry.tag, -EINVAL);
         break;

@@ -106,6 +106,7 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   void take_from_workers();
   void cancel(uint32_t tag);
   void arm_receive(const Submission& entry);
+  void disarm_receive(const Submission& entry);
   void receive(int number);
   void queue_send(const Submission& entry);
   void flush_sends();

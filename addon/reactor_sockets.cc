@@ -106,6 +106,14 @@ void Reactor::arm_receive(const Submission& entry) {
   if (connection->readable) receive_batch_.push_back(entry.target);
 }
 
+// Bytes are taken from the socket only while a receive is armed, so none can be lost here.
+void Reactor::disarm_receive(const Submission& entry) {
+  Connection* connection = open_connection(entry.target);
+  if (!connection || !connection->receive.armed) return;
+  connection->receive.armed = false;
+  complete(Op::kRecv, connection->receive.tag, -ECANCELED);
+}
+
 void Reactor::flush_receives() {
   for (const int number : receive_batch_) receive(number);
   receive_batch_.clear();

@@ -24,6 +24,9 @@ enum class Op : uint32_t {
   // `aux_length` bytes of them; result is their number. They may end before the range, if there is no more
   // room.
   kExtents = 12,
+  // Give up the armed receive of a connection: that completes with -ECANCELED and has brought nothing. No
+  // completion of its own; nothing happens where none is armed (it may just have completed).
+  kDisarm = 13,
 };
 
 // Flags of kWrite, kTrim and kZero: complete only when the change is on stable storage.

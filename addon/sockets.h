@@ -75,8 +75,7 @@ class Connection {
         sent(piece);
       }
     }
-    pieces_.clear();
-    first_ = 0;
+    clear_pieces();
     return 0;
   }
 
@@ -84,13 +83,24 @@ class Connection {
   template <typename Dropped>
   void drop_pieces(Dropped&& dropped) {
     for (; first_ < pieces_.size(); first_++) dropped(pieces_[first_]);
-    pieces_.clear();
-    first_ = 0;
+    clear_pieces();
     sent_of_first_ = 0;
   }
 
  private:
+  // What an idle connection may keep of its queue: room for as many replies as come in one batch mostly.
+  static constexpr size_t kKeptPieces = 128;
+
   int64_t send_some();
+
+  void clear_pieces() {
+    if (pieces_.capacity() > kKeptPieces) {
+      std::vector<SendPiece>().swap(pieces_);
+    } else {
+      pieces_.clear();
+    }
+    first_ = 0;
+  }
 
   // For a queue that is never empty: what has left goes once it is the larger part, so each piece moves
   // little.

@@ -41,7 +41,8 @@ function bringUpToDate() {
   const steps = [];
   if (addon === 0) steps.push(['node_modules/.bin/node-gyp', 'rebuild']);
   else if (newest(['addon', 'binding.gyp']) > addon) steps.push(['npm', 'run', '-s', 'build:addon']);
-  if (newest(['src', 'tsconfig.build.json']) > newest(['dist/index.js']))
+  // The bundle is what is written last.
+  if (newest(['src', 'tsconfig.build.json', 'scripts/bundle.mjs']) > newest(['dist/cli/main.js']))
     steps.push(['npm', 'run', '-s', 'build:ts']);
   for (const [program, ...rest] of steps) {
     console.log(`# ${[program, ...rest].join(' ')}`);

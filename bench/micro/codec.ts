@@ -18,7 +18,7 @@ import {
   requestType,
 } from '../../src/protocol/request.js';
 import { type Client, REPLIES_STRUCTURED } from '../../src/transmission/client.js';
-import { judge } from '../../src/transmission/verdict.js';
+import { isInside, judge } from '../../src/transmission/verdict.js';
 import { consume, REPEATS, type Task } from './task.js';
 
 const READ_BYTES = 4096;
@@ -43,7 +43,9 @@ export function codecTasks(): readonly Task[] {
       consume(requestCookieHigh(requests, at) + requestCookieLow(requests, at));
       consume(requestOffset(requests, at) + requestLength(requests, at));
     }),
-    repeated('judge a READ', (i) => consume(judge(client, CMD_READ, 0, i * READ_BYTES, READ_BYTES))),
+    repeated('judge a READ', (i) =>
+      consume(judge(client, CMD_READ, 0, READ_BYTES, isInside(client, i * READ_BYTES, READ_BYTES))),
+    ),
     repeated('write a simple reply', (i) => writeSimpleReply(heads, i * HEAD_STRIDE, 0, i, i)),
     repeated('write the head of a structured READ reply', (i) => consume(dataHead(heads, i, false))),
     repeated('write the head of an extended READ reply', (i) => consume(dataHead(heads, i, true))),

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { MetricsPlan, ServeConfig } from '../config/serve-config.js';
 import { AionbdError } from '../errors.js';
-import { MetricsPage } from '../metrics/page.js';
+import type { MetricsPage } from '../metrics/page.js';
 import type { Logger, Server, ServerOptions } from '../server/api.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-code.js';
 import { listenAll } from './listen-all.js';
@@ -91,6 +91,8 @@ async function openMetricsPage(
   if (plan === undefined) {
     return undefined;
   }
+  // It brings Node's HTTP server with it, which a server without metrics need not wait for.
+  const { MetricsPage } = await import('../metrics/page.js');
   const page = new MetricsPage({ source: server, version: context.version });
   try {
     const { shown } = await listenAll(plan.listen, (address) => page.listen(address));

@@ -15,6 +15,7 @@ export const OP_ACCEPT = 9;
 export const OP_CLOSE = 10;
 export const OP_CANCEL = 11;
 export const OP_EXTENTS = 12;
+export const OP_DISARM = 13;
 
 /** Complete only when the change is on stable storage. */
 export const IO_DURABLE = 1 << 0;
@@ -186,6 +187,11 @@ export class Ring {
     tag: number,
   ): void {
     this.#entry(OP_RECV, 0, connection, tag, buffer, length, 0, overflow, overflowLength);
+  }
+
+  /** Gives up the armed receive: it completes with -ECANCELED and has brought nothing, unless it has just completed. */
+  disarm(connection: number): void {
+    this.#entry(OP_DISARM, 0, connection, 0, 0, 0, 0, 0, 0);
   }
 
   /** Sends the header and then the data; the completion comes when both have left. */

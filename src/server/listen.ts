@@ -14,6 +14,8 @@ export interface Listening {
   readonly listener: number;
   /** As bound: a real port instead of 0. */
   readonly address: ListenAddress;
+  /** Of a Unix address: which file it is, since another one may have the name by the time we stop. */
+  readonly socketFile?: string | undefined;
 }
 
 /** Throws AIONBD_E_LISTEN with the address and the remedy; its cause has the errno's name as `code`. */
@@ -22,7 +24,7 @@ export async function listenOn(ring: Ring, address: ListenAddress): Promise<List
     await removeStaleSocket(address.path);
     const listener = ring.native.listenUnix(address.path, BACKLOG);
     if (listener < 0) throw listenError(`unix:${address.path}`, -listener);
-    return { listener, address };
+    return { listener, address, socketFile: socketFileAt(address.path) };
   }
   const host = isIP(address.host) ? address.host : await resolve(address);
   const listener = ring.native.listenTcp(host, address.port, BACKLOG);
@@ -30,15 +32,29 @@ export async function listenOn(ring: Ring, address: ListenAddress): Promise<List
   return { listener, address: { ...address, port: ring.native.listenerPort(listener) } };
 }
 
-/** Ends a listener; the socket file of a Unix address is removed. */
+/** Ends a listener; the socket file of a Unix address is removed, unless it is another server's by now. */
 export function stopListening(ring: Ring, listening: Listening): void {
-  ring.native.removeListener(listening.listener);
-  if (listening.address.kind === 'unix') {
+  const { listener, address, socketFile } = listening;
+  // Asked first: as long as we have the socket, no other file gets its number.
+  const isOurs =
+    address.kind === 'unix' && socketFile !== undefined && socketFileAt(address.path) === socketFile;
+  ring.native.removeListener(listener);
+  if (isOurs) {
     try {
-      unlinkSync(listening.address.path);
+      unlinkSync(address.path);
     } catch {
       // Somebody else has removed it, which is what we wanted.
     }
+  }
+}
+
+/** Device and number of what is at a path; undefined if nothing is, or nobody may know. */
+function socketFileAt(path: string): string | undefined {
+  try {
+    const { dev, ino } = lstatSync(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,9 +1,9 @@
 import { EventEmitter } from 'node:events';
+import { getSystemErrorName } from 'node:util';
 import { type CompletionSink, OP_ACCEPT, OP_CLOSE, OP_RECV, OP_SEND, Ring } from '../engine/ring.js';
 import { FRAME_BYTES, Slab } from '../engine/slab.js';
 import type { Export } from '../export/export.js';
 import { ExportCounters } from '../metrics/counters.js';
-import { errnoName } from '../protocol/errno.js';
 import { Client, STATUS_OPEN, type Terms } from '../transmission/client.js';
 import { TAG_NUMBER_MASK } from '../transmission/core.js';
 import { Transmission } from '../transmission/transmission.js';
@@ -169,7 +169,10 @@ class NbdServer extends EventEmitter implements Server, CompletionSink {
       return;
     }
     if (result < 0) {
-      this.#logger.warn({ error: errnoName(-result) }, 'a connection could not be accepted; trying again');
+      this.#logger.warn(
+        { error: getSystemErrorName(result) },
+        'a connection could not be accepted; trying again',
+      );
       setTimeout(() => {
         if (!this.#listening.has(listener)) return;
         this.#ring.accept(listener, listener);

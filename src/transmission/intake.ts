@@ -1,3 +1,4 @@
+import { FRAME_BYTES } from '../engine/slab.js';
 import { UNKNOWN_COMMAND_INDEX } from '../metrics/counters.js';
 import { CMD_BLOCK_STATUS, CMD_DISC, CMD_FLAG_PAYLOAD_LEN, CMD_WRITE } from '../protocol/constants.js';
 import {
@@ -82,6 +83,13 @@ export class Intake {
       client.end += count;
       client.filled = count === client.armedBytes;
     }
+    this.advance(client);
+  }
+
+  /** The armed receive was given up for the sake of its buffer; it has brought nothing. */
+  disarmed(client: Client): void {
+    client.receiving = false;
+    this.#shrink(client);
     this.advance(client);
   }
 
@@ -305,11 +313,25 @@ export class Intake {
     ring.receive(client.connection, client.end, client.armedBytes, 0, 0, client.connection);
   }
 
+  /** Changes a large buffer for the smallest. Whoever waits for memory may have what that gives back. */
+  #shrink(client: Client): void {
+    const left = client.end - client.start;
+    if (client.bufferBytes === FRAME_BYTES || left > FRAME_BYTES) return;
+    this.#useBuffer(client, FRAME_BYTES);
+    this.#core.gaveBack = true;
+  }
+
   #grow(client: Client): void {
-    const { slab, ring } = this.#core;
+    const { slab } = this.#core;
     client.filled = false;
     if (client.largePayloads || slab.freeBytes < slab.totalBytes / 2) return;
     const bytes = Math.min(client.bufferBytes * RECEIVE_BUFFER_GROWTH, LARGEST_RECEIVE_BUFFER_BYTES);
+    this.#useBuffer(client, bytes);
+  }
+
+  /** Moves what the buffer holds to another one of `bytes`, if there is one. */
+  #useBuffer(client: Client, bytes: number): void {
+    const { slab, ring } = this.#core;
     const buffer = slab.take(bytes);
     if (buffer < 0) return;
     const left = client.end - client.start;

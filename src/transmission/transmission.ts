@@ -10,7 +10,7 @@ import {
   OP_ZERO,
   type Ring,
 } from '../engine/ring.js';
-import type { Slab } from '../engine/slab.js';
+import { FRAME_BYTES, type Slab } from '../engine/slab.js';
 import { CMD_WRITE_ZEROES } from '../protocol/constants.js';
 import { type Client, NONE, REPLIES_SIMPLE, STATUS_DEAD, STATUS_LEAVING, STATUS_OPEN } from './client.js';
 import { Commands } from './commands.js';
@@ -22,6 +22,8 @@ import { REQUEST_SENDING, RequestTable } from './requests.js';
 
 /** How long a client may stand still with what others wait for, ms. */
 export const STALL_MS = 10_000;
+
+const ECANCELED = 125;
 
 export interface TransmissionLog {
   warn(fields: object, message: string): void;
@@ -74,6 +76,10 @@ export class Transmission {
   received(client: Client, result: number): void {
     if (result > 0 && client.status === STATUS_OPEN) {
       this.#intake.received(client, result);
+      return;
+    }
+    if (result === -ECANCELED && client.status === STATUS_OPEN) {
+      this.#intake.disarmed(client);
       return;
     }
     client.receiving = false;
@@ -129,7 +135,8 @@ export class Transmission {
 
   /**
    * Ends those of `clients` that have neither taken a reply nor sent a payload's next bytes for {@link STALL_MS}, if
-   * others wait for what they hold. Call it now and then; `nowMs` is a clock's.
+   * others wait for what they hold. Those that have been quiet since the last call, and owe nothing, give back a receive
+   * buffer that has grown. Call it now and then; `nowMs` is a clock's.
    */
   endStalled(clients: readonly Client[], nowMs: number): void {
     this.#scan.proceed();
@@ -137,6 +144,9 @@ export class Transmission {
     let othersWait = this.#turnedAway;
     this.#turnedAway = false;
     for (const client of clients) {
+      if (client.progress === client.seenProgress && hasIdleBuffer(client)) {
+        this.#core.ring.disarm(client.connection);
+      }
       if (client.progress !== client.seenProgress || !this.#isOwing(client)) {
         client.seenProgress = client.progress;
         client.stillSinceMs = nowMs;
@@ -231,4 +241,15 @@ export class Transmission {
     }
     this.#replies.releaseIfDone(request);
   }
+}
+
+/** Whether a connection waits for its client to ask for something, with more of a buffer than that takes. */
+function hasIdleBuffer(client: Client): boolean {
+  return (
+    client.status === STATUS_OPEN &&
+    client.bufferBytes > FRAME_BYTES &&
+    client.inFlight === 0 &&
+    client.receiving &&
+    !client.receivingPayload
+  );
 }

@@ -17,6 +17,7 @@ export const ACCEPT = 9;
 export const CLOSE = 10;
 export const CANCEL = 11;
 export const EXTENTS = 12;
+export const DISARM = 13;
 
 export const DURABLE = 1;
 export const MAY_PUNCH = 2;
@@ -118,6 +119,13 @@ export class RawReactor {
     const completed = this.native.submit(count);
     this.#collect(completed);
     return completed;
+  }
+
+  /** Hands over what was put; what is complete is left for later. */
+  push(): void {
+    const count = this.#count;
+    this.#count = 0;
+    this.native.push(count);
   }
 
   /** Resolves when `condition` holds, which is looked at after each batch of completions. */

@@ -12,6 +12,7 @@ import { run } from '../support/programs.js';
 import {
   ACCEPT,
   CLOSE,
+  DISARM,
   EBADF,
   EBUSY,
   ECANCELED,
@@ -234,6 +235,41 @@ t.test('nothing is read from a connection on which no RECV waits', async (t) => 
   t.ok(peer.writableLength > 8 * MiB, 'the rest stays with the sender');
   t.equal(reactor.done.filter(({ op }) => op === RECV).length, 0);
   t.equal(await reactor.one({ op: CLOSE, target: connection }), 0);
+});
+
+t.test('DISARM completes a waiting RECV with ECANCELED, and the next RECV gets every byte', async (t) => {
+  const reactor = openReactor(t);
+  const { connection, peer } = await connect(t, reactor);
+  const first = reactor.put({ op: RECV, target: connection, buffer: 0, length: 100 });
+  reactor.submit();
+  // The bytes are in the socket, and the reactor has had no turn to receive them.
+  peer.write('abcdef');
+  reactor.put({ op: DISARM, target: connection });
+  reactor.submit();
+  t.equal(await reactor.result(first), ECANCELED);
+  t.equal(await reactor.one({ op: RECV, target: connection, buffer: 4096, length: 100 }), 6);
+  t.equal(reactor.bytes.toString('latin1', 4096, 4102), 'abcdef');
+  t.ok(
+    reactor.bytes.subarray(0, 100).every((byte) => byte === 0),
+    'nothing went to the first buffer',
+  );
+});
+
+t.test('DISARM leaves a RECV alone that has just completed, and one that is not there', async (t) => {
+  const reactor = openReactor(t);
+  const { connection, peer } = await connect(t, reactor);
+  reactor.put({ op: DISARM, target: connection });
+  reactor.put({ op: DISARM, target: 77 });
+  t.equal(reactor.submit(), 0, 'and completes nothing itself');
+  peer.write('abcdef');
+  // Takes one byte, so that the reactor knows of the others.
+  t.equal(await reactor.one({ op: RECV, target: connection, length: 1 }), 1);
+  const second = reactor.put({ op: RECV, target: connection, length: 100 });
+  reactor.push();
+  reactor.put({ op: DISARM, target: connection });
+  reactor.submit();
+  t.equal(await reactor.result(second), 5);
+  t.equal(reactor.done.filter(({ tag }) => tag === second).length, 1, 'once');
 });
 
 t.test('CLOSE completes what waits on the connection with ECANCELED, and then itself', async (t) => {

@@ -1,4 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, unlinkSync } from 'node:fs';
+import { createConnection, createServer as createNetServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
@@ -95,6 +97,25 @@ t.test('a client that never finishes its payload holds up a stop no longer than 
   const begun = Date.now();
   await started.server.close(500);
   t.ok(Date.now() - begun < 1500);
+});
+
+t.test('a stop leaves the socket file alone if another server has put its own there', async (t) => {
+  const folder = scratch(t);
+  const path = sparseFile(join(folder, 'disk'), MiB);
+  const socket = join(folder, 's');
+  for (let round = 0; round < 10; round++) {
+    const server = await createServer({ exports: [{ name: 'disk', path }] });
+    await server.listen({ kind: 'unix', path: socket });
+    unlinkSync(socket);
+    const other = createNetServer().listen(socket);
+    await once(other, 'listening');
+    await server.close();
+    t.ok(existsSync(socket), 'it is still there');
+    const answer = createConnection(socket);
+    await once(answer, 'connect');
+    answer.destroy();
+    await new Promise((resolve) => other.close(resolve));
+  }
 });
 
 t.test('close can be called twice, and listening afterwards is refused', async (t) => {

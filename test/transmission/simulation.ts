@@ -429,6 +429,7 @@ export class Simulation {
         overflow: number,
         overflowLength: number,
       ) => this.#receive(connection, { buffer, length, overflow, overflowLength }),
+      disarm: (connection: number) => this.#disarm(connection),
       send: (
         connection: number,
         header: number,
@@ -479,6 +480,13 @@ export class Simulation {
     if (armed.overflowLength > 0)
       this.#claim("a receive's overflow", armed.overflow, armed.overflowLength, true);
     peer.armed = armed;
+  }
+
+  #disarm(connection: number): void {
+    const peer = this.peers[connection];
+    if (!peer?.armed) return;
+    peer.armed = undefined;
+    this.#completions.push([OP_RECV, connection, -ECANCELED]);
   }
 
   #send(connection: number, entry: SendEntry): void {

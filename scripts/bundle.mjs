@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+// The second half of `npm run build:ts`, after tsc.
+//
+// Loading a hundred small files took longer than all the rest of a start, so each program of this package is put into a
+// few files with all that it imports, most packages too. They take the place of what tsc made of the same source; the
+// library (dist/index.js) stays as tsc makes it. A process loads one or the other, so no module is there twice.
+//
+// Every file in src/ and dist/ lies two levels below the package, and chunks do as well: `new URL('../../build/…')`
+// or `new URL('../server/worker.js', import.meta.url)` mean the same in the source, in tsc's output and in a bundle.
+
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+/** What node is started with, or a worker thread: output below dist/, without .js, and source. */
+const PROGRAMS = {
+  'cli/main': 'src/cli/main.ts',
+};
+
+const CHUNKS = 'dist/chunks';
+const LICENSES = 'dist/THIRD-PARTY-LICENSES.txt';
+
+process.chdir(join(dirname(fileURLToPath(import.meta.url)), '..'));
+rmSync(CHUNKS, { recursive: true, force: true });
+const { metafile } = await build({
+  entryPoints: PROGRAMS,
+  outdir: 'dist',
+  chunkNames: 'chunks/[name]-[hash]',
+  bundle: true,
+  // What is imported dynamically is loaded when it is needed.
+  splitting: true,
+  // Not needed to get started, and yargs looks for files of its own beside its code: these stay packages.
+  external: ['yargs', 'prom-client'],
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  sourcemap: true,
+  sourcesContent: false,
+  metafile: true,
+  logLevel: 'warning',
+  // CommonJS packages ask for Node's modules by `require`, which an ES module does not have.
+  banner: {
+    js: "import { createRequire as createRequireOfBundle } from 'node:module';\nconst require = createRequireOfBundle(import.meta.url);",
+  },
+});
+writeFileSync(LICENSES, licensesOf(Object.keys(metafile.inputs)));
+
+/** The licenses of the packages that these files come from; they want to go where the code goes. */
+function licensesOf(files) {
+  const folders = files.map((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0]);
+  return [...new Set(folders.filter((folder) => folder !== undefined))]
+    .sort()
+    .map((folder) => {
+      const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+      const text = readdirSync(folder).find((file) => /^licen[cs]e/i.test(file));
+      const body = text === undefined ? '' : `\n\n${readFileSync(join(folder, text), 'utf8').trim()}`;
+      return `${name} ${version} (${license})${body}\n`;
+    })
+    .join(`\n${'-'.repeat(72)}\n\n`);
+}

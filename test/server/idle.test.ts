@@ -1,0 +1,82 @@
+// What a thousand connections cost that have been busy and are quiet now.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { FRAME_BYTES, Slab } from '../../src/engine/slab.js';
+import { KiB, MiB, scratch, sparseFile } from '../support/files.js';
+import { serve } from '../support/server.js';
+import { start } from '../transmission/in-process.js';
+import { RawClient } from '../transmission/raw-client.js';
+import { READ, type Request, WRITE } from '../transmission/wire.js';
+
+const CONNECTIONS = 1000;
+const SIZE = 16 * MiB;
+const PATIENCE_MS = 30_000;
+
+/** Fills a receive buffer of any size: the payload of a request that is refused is read and thrown away. */
+const REFUSED: Omit<Request, 'cookie'> = { type: WRITE, offset: SIZE, payload: Buffer.alloc(256 * KiB) };
+
+/** Opens them all and has each fill its receive buffer. */
+async function busyConnections(address: Parameters<typeof RawClient.open>[0]): Promise<RawClient[]> {
+  const clients: RawClient[] = [];
+  for (let i = 0; i < CONNECTIONS; i++) clients.push(await RawClient.open(address));
+  for (const client of clients) await client.errorOf(REFUSED);
+  return clients;
+}
+
+t.test('a thousand connections hold 4 KiB of buffer memory each after a quiet spell', async (t) => {
+  let slab: Slab | undefined;
+  const take = Slab.prototype.take;
+  t.teardown(() => {
+    Slab.prototype.take = take;
+  });
+  Slab.prototype.take = function (bytes: number) {
+    slab = this;
+    return take.call(this, bytes);
+  };
+  const started = await start(t, {
+    exports: [{ name: '', path: sparseFile(join(scratch(t), 'disk'), SIZE) }],
+  });
+  const atRest = slab!.freeBytes;
+  const held = () => atRest - slab!.freeBytes;
+  const clients = await busyConnections(started.address);
+  t.teardown(() => Promise.all(clients.map((client) => client.destroy())));
+  const heldBusy = held();
+  t.ok(heldBusy > 2 * CONNECTIONS * FRAME_BYTES, 'busy ones may hold more', { heldBusy });
+  const deadline = Date.now() + PATIENCE_MS;
+  while (held() > CONNECTIONS * FRAME_BYTES && Date.now() < deadline) await sleep(50);
+  t.equal(held(), CONNECTIONS * FRAME_BYTES);
+  const errors = await Promise.all(
+    clients.map((client) => client.errorOf({ type: READ, offset: 0, length: 512 })),
+  );
+  t.ok(
+    errors.every((error) => error === 0),
+    'and all are served as before',
+  );
+});
+
+t.test('memory of the server grows by no more than 16 KiB for each connection', async (t) => {
+  const path = sparseFile(join(scratch(t), 'disk'), SIZE);
+  const server = await serve(t, { exports: [{ name: 'disk', path }], args: ['--log-level', 'warn'] });
+  const address = { kind: 'unix', path: server.socketPath } as const;
+  // The first ones bring what is loaded and allocated once.
+  const first = await Promise.all(Array.from({ length: 20 }, () => RawClient.open(address)));
+  const before = anonymousKiB(server.child.pid!);
+  const clients: RawClient[] = [];
+  for (let i = 0; i < CONNECTIONS; i++) clients.push(await RawClient.open(address));
+  const growthKiB = anonymousKiB(server.child.pid!) - before;
+  // V8 collects when it likes, so what handshakes have left behind is in here too.
+  t.ok(growthKiB / CONNECTIONS <= 16, `${growthKiB} KiB for ${CONNECTIONS} connections`);
+  await Promise.all([...first, ...clients].map((client) => client.destroy()));
+  await server.stop(t);
+});
+
+/** Memory of a process that is in no file: heaps, buffers, stacks. */
+function anonymousKiB(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const found = /^RssAnon:\s+(\d+) kB$/m.exec(text)?.[1];
+  if (found === undefined) throw new Error(`no RssAnon of ${pid}: ${text}`);
+  return Number(found);
+}
