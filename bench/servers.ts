@@ -31,6 +31,12 @@ export const SERVERS: Readonly<Record<string, ServerKind>> = {
     pageCache: false,
     command: (file, address) => aionbdCommand(file, address, []),
   },
+  'aionbd-buffered': {
+    description: 'this project with --direct off, through the page cache',
+    ready: 'uri',
+    pageCache: true,
+    command: (file, address) => [...aionbdCommand(file, address, []), '--direct', 'off'],
+  },
   'qemu-nbd-io_uring': {
     description: 'qemu-nbd --cache=none --aio=io_uring',
     ready: 'connect',
