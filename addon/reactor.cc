@@ -49,7 +49,13 @@ int Reactor::open(uv_loop_t* loop, TurnCallback on_turn, const char** step) {
   result = aio_.open(options_.queue_depth, aio_event_.get(), options_.reap_in_user_space);
   if (result != 0) return result;
 
+  *step = "timerfd_create";
   workers_ = std::make_unique<Workers>(options_.worker_threads, wake_event_.get());
+  result = workers_->open();
+  if (result != 0) return result;
+  *step = "epoll_ctl";
+  result = watch(workers_->late_fd(), EPOLLIN | EPOLLET, key_of(Source::kWake, 0), EPOLL_CTL_ADD);
+  if (result != 0) return result;
   pending_.reserve(options_.completion_capacity);
   on_turn_ = std::move(on_turn);
 

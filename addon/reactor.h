@@ -82,6 +82,7 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   void turn();
   void poll_events();
   void harvest();
+  void harvest_aio();
   uint32_t deliver();
   void accept(const Submission& entry);
   void start_file_io(const Submission& entry);
