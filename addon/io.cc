@@ -101,6 +101,16 @@ int64_t zero(int fd, bool block_device, const IoRequest& request) {
   return result;
 }
 
+int64_t write_back(int fd, const IoRequest& request) {
+  const unsigned flags =
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  while (sync_file_range(fd, static_cast<off_t>(request.offset), static_cast<off_t>(request.length), flags) !=
+         0) {
+    if (errno != EINTR) return -errno;
+  }
+  return 0;
+}
+
 int64_t advise(int fd, const IoRequest& request) {
   for (uint64_t done = 0; done < request.length; done += kReadAheadBytes) {
     const int error = posix_fadvise(fd, static_cast<off_t>(request.offset + done),
@@ -176,6 +186,8 @@ int64_t run_blocking(int fd, bool block_device, const IoRequest& request) {
       return write_all(fd, request);
     case Op::kSync:
       return sync_data(fd);
+    case Op::kWriteBack:
+      return write_back(fd, request);
     case Op::kAdvise:
       return advise(fd, request);
     case Op::kExtents:

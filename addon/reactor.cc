@@ -145,6 +145,7 @@ void Reactor::push(uint32_t count) {
       case Op::kZero:
       case Op::kAdvise:
       case Op::kExtents:
+      case Op::kWriteBack:
         start_file_io(entry);
         break;
       case Op::kRecv:

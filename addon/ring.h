@@ -24,6 +24,9 @@ enum class Op : uint32_t {
   // `aux_length` bytes of them; result is their number. They may end before the range, if there is no more
   // room.
   kExtents = 12,
+  // Write what is dirty of a range (of the whole file, if `length` is 0) and wait until it is written. Makes
+  // nothing durable: the device's cache and the file's extents stay as they are.
+  kWriteBack = 13,
 };
 
 // Flags of kWrite, kTrim and kZero: complete only when the change is on stable storage.

@@ -1,3 +1,4 @@
+import { DirtyBytes } from './dirty-bytes.js';
 import { type Gate, NO_JOB } from './gate.js';
 import {
   IO_DURABLE,
@@ -7,10 +8,12 @@ import {
   OP_SYNC,
   OP_TRIM,
   OP_WRITE,
+  OP_WRITE_BACK,
   OP_ZERO,
   type Ring,
 } from './ring.js';
 import type { Volume } from './volume.js';
+import { WriteBack } from './write-back.js';
 
 const STATE_FREE = 0;
 /** Taken; not started, or done and its block still in use. */
@@ -22,6 +25,9 @@ const STATE_RUNNING = 3;
 const STATE_FILLING = 4;
 /** Behind others of its kind at a {@link Gate}. */
 const STATE_GATED = 5;
+
+/** A write behind others that wait until less of the page cache is dirty. */
+const STATE_THROTTLED = 6;
 
 const EIO = 5;
 const ECANCELED = 125;
@@ -42,6 +48,7 @@ export interface JobSink {
 export class JobEngine {
   readonly #ring: Ring;
   readonly #sink: JobSink;
+  readonly #writeBack: WriteBack;
   readonly #free: Int32Array;
   #freeCount: number;
 
@@ -74,6 +81,7 @@ export class JobEngine {
   constructor(ring: Ring, sink: JobSink, capacity: number) {
     this.#ring = ring;
     this.#sink = sink;
+    this.#writeBack = new WriteBack(ring, capacity);
     this.capacity = capacity;
     this.#free = new Int32Array(capacity);
     for (let i = 0; i < capacity; i++) this.#free[i] = capacity - 1 - i;
@@ -227,6 +235,12 @@ export class JobEngine {
       this.#leaveQueue(job);
       return;
     }
+    if (state === STATE_THROTTLED) {
+      const volume = this.#volumes[job]!;
+      volume.dirty!.leave(job, this.#nextGated);
+      this.#endMutator(job, volume, ECANCELED);
+      return;
+    }
     // Others may share its sync, and a READ does no harm.
     if (!isMutator(this.#op[job]!)) return;
     if (state === STATE_FILLING) this.#errno[job] = ECANCELED;
@@ -243,6 +257,10 @@ export class JobEngine {
 
   /** Takes the completions of file operations; the tag is the job. */
   complete(op: number, job: number, result: number): void {
+    if (op === OP_WRITE_BACK) {
+      this.#goOnWriting(this.#writeBack.complete(job, result));
+      return;
+    }
     const volume = this.#volumes[job]!;
     if (op === OP_READ) {
       if (this.#state[job] === STATE_FILLING) this.#filled(job, volume, result);
@@ -255,6 +273,7 @@ export class JobEngine {
       this.#end(job, result < 0 ? -result : 0);
     } else {
       if (op !== OP_WRITE) this.#pass(volume.clearings);
+      else if (volume.dirty) this.#written(job, volume);
       if (this.#makesHole[job] === 1) {
         this.#makesHole[job] = 0;
         volume.holeMakers--;
@@ -358,12 +377,49 @@ export class JobEngine {
     if (op !== OP_WRITE) {
       this.#enter(job, volume.clearings);
     } else if (!volume.isDirect(offset)) {
-      this.#ring.file(OP_WRITE, volume.bufferedFile, this.data[job]!, length, offset, this.#flags[job]!, job);
+      this.#writeBuffered(job, volume);
     } else if (volume.isAligned(offset, length)) {
       this.#ring.file(OP_WRITE, volume.directFile, this.data[job]!, length, offset, this.#flags[job]!, job);
     } else {
       this.#fill(job, volume);
     }
+  }
+
+  #writeBuffered(job: number, volume: Volume): void {
+    const offset = this.offset[job]!;
+    const length = this.length[job]!;
+    const { dirty } = volume;
+    if (dirty && !dirty.enter(job, DirtyBytes.ofWrite(offset, length), this.#nextGated)) {
+      this.#state[job] = STATE_THROTTLED;
+      this.#writeBack.proceed(volume);
+      return;
+    }
+    this.#submitBuffered(job, volume);
+  }
+
+  #submitBuffered(job: number, volume: Volume): void {
+    const { data, length, offset } = this;
+    const flags = this.#flags[job]!;
+    this.#state[job] = STATE_RUNNING;
+    this.#ring.file(OP_WRITE, volume.bufferedFile, data[job]!, length[job]!, offset[job]!, flags, job);
+  }
+
+  #written(job: number, volume: Volume): void {
+    const isDurable = (this.#flags[job]! & IO_DURABLE) !== 0;
+    volume.dirty!.written(DirtyBytes.ofWrite(this.offset[job]!, this.length[job]!), isDurable);
+    if (isDurable) this.#goOnWriting(volume);
+    else this.#writeBack.proceed(volume);
+  }
+
+  /** Less is dirty: what waited for that begins, as far as there is room. */
+  #goOnWriting(volume: Volume): void {
+    const dirty = volume.dirty!;
+    for (let job = dirty.firstWaiting; job !== NO_JOB; job = dirty.firstWaiting) {
+      const bytes = DirtyBytes.ofWrite(this.offset[job]!, this.length[job]!);
+      if (!dirty.release(bytes, this.#nextGated)) break;
+      this.#submitBuffered(job, volume);
+    }
+    this.#writeBack.proceed(volume);
   }
 
   /**

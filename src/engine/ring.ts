@@ -15,6 +15,7 @@ export const OP_ACCEPT = 9;
 export const OP_CLOSE = 10;
 export const OP_CANCEL = 11;
 export const OP_EXTENTS = 12;
+export const OP_WRITE_BACK = 13;
 
 /** Complete only when the change is on stable storage. */
 export const IO_DURABLE = 1 << 0;

@@ -1,4 +1,5 @@
 import type { Backing } from './backing.js';
+import { DirtyBytes } from './dirty-bytes.js';
 import { Gate, NO_JOB } from './gate.js';
 import { GranuleMap } from './granule-map.js';
 import type { Ring } from './ring.js';
@@ -44,6 +45,8 @@ export class Volume {
   readonly map: GranuleMap;
   /** How many jobs at work will leave zeroes that the map is to know of. */
   holeMakers = 0;
+  /** What writes through the page cache have left there; undefined where there are none. */
+  readonly dirty: DirtyBytes | undefined;
 
   constructor(ring: Ring, backing: Backing) {
     this.#ring = ring;
@@ -56,6 +59,9 @@ export class Volume {
     const { directFd, bufferedFd, blockDevice } = backing;
     this.directFile = directFd >= 0 ? ring.native.addFile(directFd, true, blockDevice) : -1;
     this.bufferedFile = bufferedFd >= 0 ? ring.native.addFile(bufferedFd, false, blockDevice) : -1;
+    const { writeBackFd } = backing;
+    this.dirty =
+      writeBackFd >= 0 ? new DirtyBytes(ring.native.addFile(writeBackFd, false, blockDevice)) : undefined;
     this.anyFile = this.directFile >= 0 ? this.directFile : this.bufferedFile;
   }
 
@@ -63,6 +69,7 @@ export class Volume {
   close(): void {
     if (this.directFile >= 0) this.#ring.native.removeFile(this.directFile);
     if (this.bufferedFile >= 0) this.#ring.native.removeFile(this.bufferedFile);
+    if (this.dirty) this.#ring.native.removeFile(this.dirty.file);
   }
 
   /** Whether I/O at this offset goes around the page cache. */
