@@ -1,5 +1,6 @@
 import { DirtyBytes } from './dirty-bytes.js';
 import { type Gate, NO_JOB } from './gate.js';
+import type { ReadAhead } from './read-ahead.js';
 import {
   IO_DURABLE,
   OP_ADVISE,
@@ -49,6 +50,8 @@ export class JobEngine {
   readonly #ring: Ring;
   readonly #sink: JobSink;
   readonly #writeBack: WriteBack;
+  /** By file. */
+  readonly #readingAhead: ReadAhead[] = [];
   readonly #free: Int32Array;
   #freeCount: number;
 
@@ -140,6 +143,7 @@ export class JobEngine {
     this.#state[job] = STATE_RUNNING;
     if (!volume.isDirect(offset)) {
       this.#ring.file(OP_READ, volume.bufferedFile, this.data[job]!, length, offset, 0, job);
+      if (volume.readAhead?.follow(offset, length)) this.#readAhead(volume, volume.readAhead);
       return;
     }
     const start = volume.unitStart(offset);
@@ -261,6 +265,10 @@ export class JobEngine {
       this.#goOnWriting(this.#writeBack.complete(job, result));
       return;
     }
+    if (job >= this.capacity) {
+      this.#readingAhead[job - this.capacity]!.busy = false;
+      return;
+    }
     const volume = this.#volumes[job]!;
     if (op === OP_READ) {
       if (this.#state[job] === STATE_FILLING) this.#filled(job, volume, result);
@@ -299,6 +307,14 @@ export class JobEngine {
     const lead = volume.isDirect(offset) ? offset - volume.unitStart(offset) : 0;
     // Fewer bytes: the file was cut short behind our back. What it held is lost, and zeroes would hide that.
     this.#end(job, result >= lead + this.length[job]! ? 0 : EIO);
+  }
+
+  /** The tag is the file's number behind those of jobs, since it is nobody's job. */
+  #readAhead(volume: Volume, ahead: ReadAhead): void {
+    const file = volume.bufferedFile;
+    ahead.busy = true;
+    this.#readingAhead[file] = ahead;
+    this.#ring.file(OP_ADVISE, file, 0, ahead.length, ahead.offset, 0, this.capacity + file);
   }
 
   #end(job: number, errno: number): void {

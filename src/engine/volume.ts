@@ -2,6 +2,7 @@ import type { Backing } from './backing.js';
 import { DirtyBytes } from './dirty-bytes.js';
 import { Gate, NO_JOB } from './gate.js';
 import { GranuleMap } from './granule-map.js';
+import { ReadAhead } from './read-ahead.js';
 import type { Ring } from './ring.js';
 import { FRAME_BYTES, LARGEST_BLOCK_BYTES } from './slab.js';
 
@@ -47,6 +48,8 @@ export class Volume {
   holeMakers = 0;
   /** What writes through the page cache have left there; undefined where there are none. */
   readonly dirty: DirtyBytes | undefined;
+  /** Of volumes that are read through the page cache. */
+  readonly readAhead: ReadAhead | undefined;
 
   constructor(ring: Ring, backing: Backing) {
     this.#ring = ring;
@@ -60,6 +63,7 @@ export class Volume {
     this.directFile = directFd >= 0 ? ring.native.addFile(directFd, true, blockDevice) : -1;
     this.bufferedFile = bufferedFd >= 0 ? ring.native.addFile(bufferedFd, false, blockDevice) : -1;
     const { writeBackFd } = backing;
+    this.readAhead = directFd < 0 ? new ReadAhead(backing.sizeBytes) : undefined;
     this.dirty =
       writeBackFd >= 0 ? new DirtyBytes(ring.native.addFile(writeBackFd, false, blockDevice)) : undefined;
     this.anyFile = this.directFile >= 0 ? this.directFile : this.bufferedFile;
