@@ -41,10 +41,12 @@ export class DirtyBytes {
     return this.#writingBytes + this.#freshBytes + this.#leavingBytes;
   }
 
-  /** Half of what is allowed may be written while the other half is filled; and nobody should wait for nothing. */
+  /**
+   * Half of what is allowed is written back while the other half is filled. Nobody waits for nothing: a write is less than
+   * half, so one that waits when all others have ended has at least half in front of it.
+   */
   get isCycleDue(): boolean {
-    if (this.inCycle || this.#freshBytes === 0) return false;
-    return this.#freshBytes >= this.#limitBytes / 2 || this.#firstWaiting !== NO_JOB;
+    return !this.inCycle && this.#freshBytes >= this.#limitBytes / 2;
   }
 
   /** A write begins: true. Or has to wait, as do those that came before it: false. */

@@ -1,5 +1,7 @@
 /** Streams that are followed at once: as many as a client copies with, and a few connections beside it. */
 const STREAMS = 8;
+/** Longer reads keep the disk busy by themselves, and cost less if the kernel chooses the pages that they need. */
+const LONGEST_READ_BYTES = 64 * 1024;
 /** So many reads in a row make a stream. Random readers get there by chance only. */
 const SEQUENTIAL_READS = 4;
 /** A read that comes late, out of order, is still part of a stream, this far behind its end, bytes. */
@@ -43,6 +45,7 @@ export class ReadAhead {
 
   /** Sees a read. True if {@link length} bytes at {@link offset} should be read ahead, by whoever calls this. */
   follow(offset: number, length: number): boolean {
+    if (length > LONGEST_READ_BYTES) return false;
     this.#clock++;
     const stream = this.#find(offset, length);
     if (stream < 0) {
