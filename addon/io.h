@@ -38,8 +38,8 @@ struct IoRequest {
 // the file ends), 0 for operations that move none, or a negative errno.
 int64_t run_blocking(int fd, bool block_device, const IoRequest& request);
 
-// One try that does not wait for the disk; a READ moves fewer bytes where only its beginning is cached.
-// -EAGAIN: it would have to wait; -EOPNOTSUPP: this file can't say.
-int64_t try_in_place(int fd, const IoRequest& request);
+// One try that does not wait for the disk: moves fewer bytes where only the beginning is cached. -EAGAIN: it
+// would have to wait for all of it; -EOPNOTSUPP: this file can't say.
+int64_t read_in_place(int fd, const IoRequest& request);
 
 }  // namespace aionbd

@@ -99,14 +99,15 @@ void Reactor::route(const IoRequest& request) {
     if (is_write && !target.block_device && target.blocking_writes > 0) return to_workers(request);
     return to_aio(request, target);
   }
-  bool& nowait = is_write ? target.nowait_writes : target.nowait_reads;
-  if (nowait) {
-    const int64_t result = try_in_place(target.fd, request);
+  // Not writes: no filesystem takes RWF_NOWAIT for them without O_DIRECT, and one that is frozen lets even
+  // the question wait.
+  if (!is_write && target.nowait_reads) {
+    const int64_t result = read_in_place(target.fd, request);
     if (result == static_cast<int64_t>(request.length)) {
       return complete_io(request, result);
     }
-    if (result == -EOPNOTSUPP) nowait = false;
-    if (result > 0 && !is_write) {
+    if (result == -EOPNOTSUPP) target.nowait_reads = false;
+    if (result > 0) {
       IoRequest rest = request;
       rest.done = static_cast<uint64_t>(result);
       rest.buffer += rest.done;

@@ -17,6 +17,7 @@ export const ACCEPT = 9;
 export const CLOSE = 10;
 export const CANCEL = 11;
 export const EXTENTS = 12;
+export const WRITE_BACK = 13;
 
 export const DURABLE = 1;
 export const MAY_PUNCH = 2;
