@@ -236,6 +236,7 @@ void Reactor::finish_close() {
     auto* reactor = static_cast<Reactor*>(poll->data);
     delete poll;
     reactor->poll_ = nullptr;
+    reactor->workers_.reset();
     reactor->epoll_.reset();
     reactor->aio_event_.reset();
     reactor->wake_event_.reset();
