@@ -101,6 +101,15 @@ int64_t zero(int fd, bool block_device, const IoRequest& request) {
   return result;
 }
 
+int64_t write_back(int fd, const IoRequest& request) {
+  const unsigned flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  while (sync_file_range(fd, static_cast<off_t>(request.offset), static_cast<off_t>(request.length), flags) !=
+         0) {
+    if (errno != EINTR) return -errno;
+  }
+  return 0;
+}
+
 int64_t advise(int fd, const IoRequest& request) {
   for (uint64_t done = 0; done < request.length; done += kReadAheadBytes) {
     const int error = posix_fadvise(fd, static_cast<off_t>(request.offset + done),
@@ -176,6 +185,8 @@ int64_t run_blocking(int fd, bool block_device, const IoRequest& request) {
       return write_all(fd, request);
     case Op::kSync:
       return sync_data(fd);
+    case Op::kWriteBack:
+      return write_back(fd, request);
     case Op::kAdvise:
       return advise(fd, request);
     case Op::kExtents:
@@ -194,15 +205,9 @@ int64_t run_blocking(int fd, bool block_device, const IoRequest& request) {
   return result;
 }
 
-int64_t try_in_place(int fd, const IoRequest& request) {
+int64_t read_in_place(int fd, const IoRequest& request) {
   iovec piece{request.buffer, request.length};
-  const off_t offset = static_cast<off_t>(request.offset);
-  ssize_t n;
-  if (request.op == Op::kRead) {
-    n = preadv2(fd, &piece, 1, offset, RWF_NOWAIT);
-  } else {
-    n = pwritev2(fd, &piece, 1, offset, RWF_NOWAIT | ((request.flags & kFlagDurable) ? RWF_DSYNC : 0));
-  }
+  const ssize_t n = preadv2(fd, &piece, 1, static_cast<off_t>(request.offset), RWF_NOWAIT);
   return n < 0 ? -errno : n;
 }
 

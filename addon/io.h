@@ -31,13 +31,15 @@ struct IoRequest {
   uint64_t length = 0;
   uint64_t offset = 0;
   uint64_t capacity = 0;  // kExtents: bytes that `buffer` has room for
+  uint64_t done = 0;      // kRead: bytes before `buffer` and `offset` that have been moved already
 };
 
 // Carries the request out with system calls that block. Returns bytes moved (fewer than asked for only where
 // the file ends), 0 for operations that move none, or a negative errno.
 int64_t run_blocking(int fd, bool block_device, const IoRequest& request);
 
-// One try that does not wait for the disk. -EAGAIN: it would have to wait; -EOPNOTSUPP: this file can't say.
-int64_t try_in_place(int fd, const IoRequest& request);
+// One try that does not wait for the disk: moves fewer bytes where only the beginning is cached. -EAGAIN: it
+// would have to wait for all of it; -EOPNOTSUPP: this file can't say.
+int64_t read_in_place(int fd, const IoRequest& request);
 
 }  // namespace aionbd

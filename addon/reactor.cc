@@ -55,7 +55,13 @@ int Reactor::open(uv_loop_t* loop, WakeCallback on_wake, TurnCallback on_turn, c
   result = aio_.open(options_.queue_depth, aio_event_.get(), options_.reap_in_user_space);
   if (result != 0) return result;
 
+  *step = "timerfd_create";
   workers_ = std::make_unique<Workers>(options_.worker_threads, wake_event_.get());
+  result = workers_->open();
+  if (result != 0) return result;
+  *step = "epoll_ctl";
+  result = watch(workers_->late_fd(), EPOLLIN | EPOLLET, key_of(Source::kWake, 0), EPOLL_CTL_ADD);
+  if (result != 0) return result;
   pending_.reserve(options_.completion_capacity);
   on_wake_ = std::move(on_wake);
   on_turn_ = std::move(on_turn);
@@ -207,6 +213,7 @@ void Reactor::push(uint32_t count) {
       case Op::kZero:
       case Op::kAdvise:
       case Op::kExtents:
+      case Op::kWriteBack:
         start_file_io(entry);
         break;
       case Op::kRecv:
@@ -302,6 +309,7 @@ void Reactor::finish_close() {
     auto* reactor = static_cast<Reactor*>(poll->data);
     delete poll;
     reactor->poll_ = nullptr;
+    reactor->workers_.reset();
     reactor->epoll_.reset();
     reactor->aio_event_.reset();
     reactor->wake_event_.reset();

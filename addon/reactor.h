@@ -93,6 +93,7 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   int poll_events(int timeout_ms);
   void listen_to_aio();
   void harvest();
+  void harvest_aio();
   uint32_t deliver();
   void accept(const Submission& entry);
   void start_file_io(const Submission& entry);

@@ -14,9 +14,19 @@ bool moves_data(Op op) {
 // Doubles are exact up to here; it is also far below what the kernel's off_t can hold.
 constexpr double kMostBytes = 9007199254740992.0;
 
+constexpr uint64_t kPageBytes = 4096;
+
 // False for what is no number of bytes, among it NaN. Fractions are cut off.
 bool is_byte_count(double value) {
   return value >= 0 && value <= kMostBytes;
+}
+
+// A write into the page cache holds its file's lock, for microseconds mostly: one thread does them fastest.
+// Devices have no such lock, so there a write that has to read the rest of its page first may wait alone, and
+// so may any that waits for the disk to have it.
+bool goes_in_line(const IoRequest& request, const File& file) {
+  if (request.op != Op::kWrite || file.direct || (request.flags & kFlagDurable)) return false;
+  return !file.block_device || (request.offset % kPageBytes == 0 && request.length % kPageBytes == 0);
 }
 
 }  // namespace
@@ -75,7 +85,8 @@ void Reactor::start_file_io(const Submission& entry) {
 
 void Reactor::complete_io(const IoRequest& request, int64_t result) {
   files_[request.file].in_flight--;
-  complete(request.op, request.tag, static_cast<double>(result));
+  const int64_t before = result < 0 ? 0 : static_cast<int64_t>(request.done);
+  complete(request.op, request.tag, static_cast<double>(result + before));
 }
 
 void Reactor::route(const IoRequest& request) {
@@ -88,13 +99,22 @@ void Reactor::route(const IoRequest& request) {
     if (is_write && !target.block_device && target.blocking_writes > 0) return to_workers(request);
     return to_aio(request, target);
   }
-  bool& nowait = is_write ? target.nowait_writes : target.nowait_reads;
-  if (nowait) {
-    const int64_t result = try_in_place(target.fd, request);
+  // Not writes: no filesystem takes RWF_NOWAIT for them without O_DIRECT, and one that is frozen lets even
+  // the question wait.
+  if (!is_write && target.nowait_reads) {
+    const int64_t result = read_in_place(target.fd, request);
     if (result == static_cast<int64_t>(request.length)) {
       return complete_io(request, result);
     }
-    if (result == -EOPNOTSUPP) nowait = false;
+    if (result == -EOPNOTSUPP) target.nowait_reads = false;
+    if (result > 0) {
+      IoRequest rest = request;
+      rest.done = static_cast<uint64_t>(result);
+      rest.buffer += rest.done;
+      rest.offset += rest.done;
+      rest.length -= rest.done;
+      return to_workers(rest);
+    }
   }
   to_workers(request);
 }
@@ -117,11 +137,11 @@ void Reactor::to_workers(const IoRequest& request) {
   item.request = request;
   item.fd = target.fd;
   item.block_device = target.block_device;
+  item.in_line = goes_in_line(request, target);
   workers_->add(item);
 }
 
 void Reactor::take_from_workers() {
-  from_workers_.clear();
   workers_->take_finished(&from_workers_);
   for (const WorkItem& item : from_workers_) {
     if (item.request.op == Op::kWrite) files_[item.request.file].blocking_writes--;
@@ -129,8 +149,15 @@ void Reactor::take_from_workers() {
   }
 }
 
-// Submits what is prepared, takes what has come back, and goes on as long as one leads to the other.
+// Everything that this turn has gathered leaves, and what has come back is taken.
 void Reactor::harvest() {
+  harvest_aio();
+  workers_->hand_over();
+  if (workers_->has_unannounced()) take_from_workers();
+}
+
+// Submits what is prepared, takes what has come back, and goes on as long as one leads to the other.
+void Reactor::harvest_aio() {
   for (;;) {
     if (aio_.has_batch()) {
       aio_.submit([this](AioBlock* block, int error) { refused(block, error); });

@@ -27,6 +27,9 @@ enum class Op : uint32_t {
   // Give up the armed receive of a connection: that completes with -ECANCELED and has brought nothing. No
   // completion of its own; nothing happens where none is armed (it may just have completed).
   kDisarm = 13,
+  // Write what is dirty of a range (of the whole file, if `length` is 0) and wait until it is written. Makes
+  // nothing durable: the device's cache and the file's extents stay as they are.
+  kWriteBack = 14,
 };
 
 // Flags of kWrite, kTrim and kZero: complete only when the change is on stable storage.

@@ -1,62 +1,164 @@
 #include "workers.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
 
 #include "threads.h"
 
 namespace aionbd {
 
+namespace {
+
+// So many items in line may be done before the reactor is told: a wake-up for each costs more than they do.
+constexpr uint32_t kMostUnannounced = 16;
+constexpr uint64_t kMostUnannouncedBytes = 256 * 1024;
+// What is done is told no later than this, even if the next item in line blocks.
+constexpr long kLateNanoseconds = 1'000'000;
+// Then a line gives way to other work, if all threads are busy.
+constexpr int kTurnItems = 64;
+
+long futex(std::atomic<uint32_t>* word, int operation, uint32_t value) {
+  static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
+  return syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), operation | FUTEX_PRIVATE_FLAG, value, nullptr,
+                 nullptr, 0);
+}
+
+}  // namespace
+
+WorkItem Workers::Line::take() {
+  const WorkItem item = items[first++];
+  if (empty()) {
+    items.clear();
+    first = 0;
+  }
+  return item;
+}
+
+int Workers::open() {
+  late_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  return late_ ? 0 : -errno;
+}
+
 void Workers::add(const WorkItem& item) {
   outstanding_++;
-  bool start = false;
+  added_.push_back(item);
+}
+
+void Workers::hand_over() {
+  if (added_.empty()) return;
+  unsigned wake = 0;
+  size_t start = 0;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    queue_.push_back(item);
-    start = queue_.size() > idle_ && threads_.size() < most_threads_;
+    for (const WorkItem& item : added_) enqueue(item);
+    const size_t wanted = tasks_.size() > tokens_ ? tasks_.size() - tokens_ : 0;
+    wake = static_cast<unsigned>(std::min<size_t>(wanted, idle_));
+    idle_ -= wake;
+    tokens_ += wake;
+    start = std::min<size_t>(wanted - wake, most_threads_ - threads_.size());
+    if (wake > 0) wakes_.fetch_add(1, std::memory_order_relaxed);
   }
-  if (start) {
-    pthread_t thread;
-    if (start_thread(
-            &thread,
-            [](void* self) -> void* {
-              static_cast<Workers*>(self)->run();
-              return nullptr;
-            },
-            this)) {
-      threads_.push_back(thread);
-    } else if (threads_.empty()) {
-      std::unique_lock<std::mutex> lock(mutex_);
-      carry_out_next(&lock);
-    }
+  added_.clear();
+  if (wake > 0) futex(&wakes_, FUTEX_WAKE, wake);
+  while (start > 0 && start_one()) start--;
+  if (threads_.empty()) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (!tasks_.empty()) carry_out_next(&lock);
   }
-  available_.notify_one();
+}
+
+void Workers::enqueue(const WorkItem& item) {
+  if (!item.in_line) {
+    tasks_.push_back(item);
+    return;
+  }
+  const size_t number = static_cast<size_t>(item.request.file);
+  if (number >= lines_.size()) lines_.resize(number + 1);
+  Line& line = lines_[number];
+  line.items.push_back(item);
+  if (line.served) return;
+  line.served = true;
+  WorkItem task;
+  task.request.file = item.request.file;
+  tasks_.push_back(task);
+}
+
+bool Workers::start_one() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    tokens_++;
+  }
+  pthread_t thread;
+  if (start_thread(
+          &thread,
+          [](void* self) -> void* {
+            static_cast<Workers*>(self)->run();
+            return nullptr;
+          },
+          this)) {
+    threads_.push_back(thread);
+    return true;
+  }
+  std::lock_guard<std::mutex> lock(mutex_);
+  tokens_--;
+  return false;
 }
 
 bool Workers::cancel(uint32_t tag, WorkItem* removed) {
+  const auto has_tag = [tag](const WorkItem& item) {
+    return item.request.op != Op::kNone && item.request.tag == tag;
+  };
+  const auto take_from = [&](auto* items, auto begin) {
+    const auto found = std::find_if(begin, items->end(), has_tag);
+    if (found == items->end()) return false;
+    *removed = *found;
+    items->erase(found);
+    outstanding_--;
+    return true;
+  };
+  if (take_from(&added_, added_.begin())) return true;
   std::lock_guard<std::mutex> lock(mutex_);
-  for (auto it = queue_.begin(); it != queue_.end(); ++it) {
-    if (it->request.tag == tag) {
-      *removed = *it;
-      queue_.erase(it);
-      outstanding_--;
-      return true;
-    }
+  if (take_from(&tasks_, tasks_.begin())) return true;
+  for (Line& line : lines_) {
+    if (take_from(&line.items, line.items.begin() + static_cast<std::ptrdiff_t>(line.first))) return true;
   }
   return false;
 }
 
 void Workers::take_finished(std::vector<WorkItem>* into) {
+  into->clear();
   std::lock_guard<std::mutex> lock(mutex_);
-  outstanding_ -= static_cast<uint32_t>(finished_.size());
-  into->insert(into->end(), finished_.begin(), finished_.end());
-  finished_.clear();
+  into->swap(finished_);
+  outstanding_ -= static_cast<uint32_t>(into->size());
+  announced_ = false;
+  unannounced_bytes_ = 0;
+  unannounced_.store(0, std::memory_order_relaxed);
 }
 
 void Workers::drop_queued() {
+  size_t dropped = added_.size();
+  added_.clear();
   std::lock_guard<std::mutex> lock(mutex_);
-  outstanding_ -= static_cast<uint32_t>(queue_.size());
-  queue_.clear();
+  for (const WorkItem& task : tasks_) {
+    if (task.request.op != Op::kNone) dropped++;
+    // Who serves a line finds it empty; this one has nobody any more.
+    else
+      lines_[static_cast<size_t>(task.request.file)].served = false;
+  }
+  tasks_.clear();
+  for (Line& line : lines_) {
+    dropped += line.items.size() - line.first;
+    line.items.clear();
+    line.first = 0;
+  }
+  outstanding_ -= static_cast<uint32_t>(dropped);
 }
 
 void Workers::stop() {
@@ -64,8 +166,9 @@ void Workers::stop() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
+    wakes_.fetch_add(1, std::memory_order_relaxed);
   }
-  available_.notify_all();
+  futex(&wakes_, FUTEX_WAKE, INT_MAX);
   for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
   threads_.clear();
 }
@@ -74,26 +177,78 @@ void Workers::run() {
   pthread_setname_np(pthread_self(), "aionbd-worker");
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
-    idle_++;
-    available_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-    idle_--;
+    wait_for_token(&lock);
     if (stopping_) return;
-    carry_out_next(&lock);
+    tokens_--;
+    while (!tasks_.empty()) carry_out_next(&lock);
+    idle_++;
+  }
+}
+
+// The number was read with the lock held, and whoever gives a token changes it with the lock held: no wake-up
+// is lost between unlocking and sleeping.
+void Workers::wait_for_token(std::unique_lock<std::mutex>* lock) {
+  while (tokens_ == 0 && !stopping_) {
+    const uint32_t seen = wakes_.load(std::memory_order_relaxed);
+    lock->unlock();
+    futex(&wakes_, FUTEX_WAIT, seen);
+    lock->lock();
   }
 }
 
 void Workers::carry_out_next(std::unique_lock<std::mutex>* lock) {
-  WorkItem item = queue_.front();
-  queue_.pop_front();
+  WorkItem item = tasks_.front();
+  tasks_.pop_front();
+  if (item.request.op == Op::kNone) return serve_line(item.request.file, lock);
   lock->unlock();
   item.result = run_blocking(item.fd, item.block_device, item.request);
   lock->lock();
-  finished_.push_back(item);
-  if (finished_.size() == 1) {
-    const uint64_t one = 1;
-    // Fails only when the counter is full, and then the reactor is awake anyway.
-    [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);
+  if (!finish(item, true)) return;
+  lock->unlock();
+  signal();
+  lock->lock();
+}
+
+void Workers::serve_line(int number, std::unique_lock<std::mutex>* lock) {
+  // The vector may grow while the lock is not held.
+  const auto line = [&]() -> Line& { return lines_[static_cast<size_t>(number)]; };
+  if (line().items.size() - line().first > 1) {
+    const itimerspec late{{0, 0}, {0, kLateNanoseconds}};
+    timerfd_settime(late_.get(), 0, &late, nullptr);
   }
+  for (int i = 0; i < kTurnItems && !line().empty(); i++) {
+    WorkItem item = line().take();
+    lock->unlock();
+    item.result = run_blocking(item.fd, item.block_device, item.request);
+    lock->lock();
+    if (!finish(item, line().empty())) continue;
+    lock->unlock();
+    signal();
+    lock->lock();
+  }
+  if (line().empty()) {
+    line().served = false;
+    return;
+  }
+  WorkItem task;
+  task.request.file = number;
+  tasks_.push_back(task);
+}
+
+bool Workers::finish(const WorkItem& item, bool tell) {
+  finished_.push_back(item);
+  if (announced_) return false;
+  const uint32_t count = unannounced_.load(std::memory_order_relaxed) + 1;
+  unannounced_bytes_ += item.request.length;
+  announced_ = tell || count >= kMostUnannounced || unannounced_bytes_ >= kMostUnannouncedBytes;
+  unannounced_.store(announced_ ? 0 : count, std::memory_order_relaxed);
+  return announced_;
+}
+
+void Workers::signal() {
+  const uint64_t one = 1;
+  // Fails only when the counter is full, and then the reactor is awake anyway.
+  [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);
 }
 
 }  // namespace aionbd

@@ -69,7 +69,7 @@ export const TEST_PACKAGES = [
   {
     name: 'util-linux',
     tests: '*',
-    missing: programs('setpriv', 'fstrim', 'blkdiscard', 'blockdev', 'fallocate', 'prlimit'),
+    missing: programs('setpriv', 'fstrim', 'fsfreeze', 'blkdiscard', 'blockdev', 'fallocate', 'prlimit'),
   },
 ];
 

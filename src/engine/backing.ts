@@ -28,6 +28,12 @@ export interface Backing {
   readonly directFd: number;
   /** Descriptor without O_DIRECT: for buffered I/O, or for the end of a file that is no whole unit. -1 if neither. */
   readonly bufferedFd: number;
+  /**
+   * A second open description of a file that is written through the page cache, for starting write-back early; -1 if it is
+   * not. The kernel tells each description of data that it could not write back, once: a flush on `bufferedFd` still
+   * hears of what was told here.
+   */
+  readonly writeBackFd: number;
   /** Offsets and lengths of direct I/O are multiples of this, bytes; 1 when buffered. */
   readonly unitBytes: number;
   /** From here on the file is read and written through the page cache; `sizeBytes` or more when nowhere. */
@@ -82,6 +88,7 @@ export function openBacking(options: BackingOptions): Backing {
       directEndBytes = Math.floor(facts.sizeBytes / pageUnit) * pageUnit;
       bufferedFd = openFile(path, readOnly, 0, opened);
     }
+    const writeBackFd = directFd < 0 && !readOnly ? openAgain(bufferedFd, path, opened) : -1;
     return Object.freeze({
       path,
       identity,
@@ -90,6 +97,7 @@ export function openBacking(options: BackingOptions): Backing {
       sizeBytes: facts.sizeBytes,
       directFd,
       bufferedFd,
+      writeBackFd,
       unitBytes,
       directEndBytes,
       bufferedBecause: direct?.refusal,
@@ -155,6 +163,16 @@ function openFile(path: string, readOnly: boolean, flags: number, opened: number
       refuseIfLocked(path);
     }
     throw fileError(path, cause);
+  }
+}
+
+/** The same file once more, whatever its path leads to by now. */
+function openAgain(fd: number, path: string, opened: number[]): number {
+  try {
+    return openFile(`/proc/self/fd/${fd}`, true, 0, opened);
+  } catch {
+    // Without /proc it is the path that there is.
+    return openFile(path, true, 0, opened);
   }
 }
 

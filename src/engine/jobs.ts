@@ -1,4 +1,6 @@
+import { DirtyBytes } from './dirty-bytes.js';
 import { type Gate, NO_JOB } from './gate.js';
+import type { ReadAhead } from './read-ahead.js';
 import {
   IO_DURABLE,
   OP_ADVISE,
@@ -7,10 +9,12 @@ import {
   OP_SYNC,
   OP_TRIM,
   OP_WRITE,
+  OP_WRITE_BACK,
   OP_ZERO,
   type Ring,
 } from './ring.js';
 import type { Volume } from './volume.js';
+import { WriteBack } from './write-back.js';
 
 const STATE_FREE = 0;
 /** Taken; not started, or done and its block still in use. */
@@ -22,6 +26,9 @@ const STATE_RUNNING = 3;
 const STATE_FILLING = 4;
 /** Behind others of its kind at a {@link Gate}. */
 const STATE_GATED = 5;
+
+/** A write behind others that wait until less of the page cache is dirty. */
+const STATE_THROTTLED = 6;
 
 const EIO = 5;
 const ECANCELED = 125;
@@ -42,6 +49,9 @@ export interface JobSink {
 export class JobEngine {
   readonly #ring: Ring;
   readonly #sink: JobSink;
+  readonly #writeBack: WriteBack;
+  /** By file. */
+  readonly #readingAhead: ReadAhead[] = [];
   readonly #free: Int32Array;
   #freeCount: number;
 
@@ -74,6 +84,7 @@ export class JobEngine {
   constructor(ring: Ring, sink: JobSink, capacity: number) {
     this.#ring = ring;
     this.#sink = sink;
+    this.#writeBack = new WriteBack(ring, capacity);
     this.capacity = capacity;
     this.#free = new Int32Array(capacity);
     for (let i = 0; i < capacity; i++) this.#free[i] = capacity - 1 - i;
@@ -132,6 +143,7 @@ export class JobEngine {
     this.#state[job] = STATE_RUNNING;
     if (!volume.isDirect(offset)) {
       this.#ring.file(OP_READ, volume.bufferedFile, this.data[job]!, length, offset, 0, job);
+      if (volume.readAhead?.follow(offset, length)) this.#readAhead(volume, volume.readAhead);
       return;
     }
     const start = volume.unitStart(offset);
@@ -234,6 +246,12 @@ export class JobEngine {
       this.#leaveQueue(job);
       return;
     }
+    if (state === STATE_THROTTLED) {
+      const volume = this.#volumes[job]!;
+      volume.dirty!.leave(job, this.#nextGated);
+      this.#endMutator(job, volume, ECANCELED);
+      return;
+    }
     // Others may share its sync, and a READ does no harm.
     if (!isMutator(this.#op[job]!)) return;
     if (state === STATE_FILLING) this.#errno[job] = ECANCELED;
@@ -250,6 +268,14 @@ export class JobEngine {
 
   /** Takes the completions of file operations; the tag is the job. */
   complete(op: number, job: number, result: number): void {
+    if (op === OP_WRITE_BACK) {
+      this.#goOnWriting(this.#writeBack.complete(job, result));
+      return;
+    }
+    if (job >= this.capacity) {
+      this.#readingAhead[job - this.capacity]!.busy = false;
+      return;
+    }
     const volume = this.#volumes[job]!;
     if (op === OP_READ) {
       if (this.#state[job] === STATE_FILLING) this.#filled(job, volume, result);
@@ -262,6 +288,7 @@ export class JobEngine {
       this.#end(job, result < 0 ? -result : 0);
     } else {
       if (op !== OP_WRITE) this.#pass(volume.clearings);
+      else if (volume.dirty) this.#written(job, volume);
       if (this.#makesHole[job] === 1) {
         this.#makesHole[job] = 0;
         volume.holeMakers--;
@@ -287,6 +314,14 @@ export class JobEngine {
     const lead = volume.isDirect(offset) ? offset - volume.unitStart(offset) : 0;
     // Fewer bytes: the file was cut short behind our back. What it held is lost, and zeroes would hide that.
     this.#end(job, result >= lead + this.length[job]! ? 0 : EIO);
+  }
+
+  /** The tag is the file's number behind those of jobs, since it is nobody's job. */
+  #readAhead(volume: Volume, ahead: ReadAhead): void {
+    const file = volume.bufferedFile;
+    ahead.busy = true;
+    this.#readingAhead[file] = ahead;
+    this.#ring.file(OP_ADVISE, file, 0, ahead.length, ahead.offset, 0, this.capacity + file);
   }
 
   #end(job: number, errno: number): void {
@@ -365,12 +400,49 @@ export class JobEngine {
     if (op !== OP_WRITE) {
       this.#enter(job, volume.clearings);
     } else if (!volume.isDirect(offset)) {
-      this.#ring.file(OP_WRITE, volume.bufferedFile, this.data[job]!, length, offset, this.#flags[job]!, job);
+      this.#writeBuffered(job, volume);
     } else if (volume.isAligned(offset, length)) {
       this.#ring.file(OP_WRITE, volume.directFile, this.data[job]!, length, offset, this.#flags[job]!, job);
     } else {
       this.#fill(job, volume);
     }
+  }
+
+  #writeBuffered(job: number, volume: Volume): void {
+    const offset = this.offset[job]!;
+    const length = this.length[job]!;
+    const { dirty } = volume;
+    if (dirty && !dirty.enter(job, DirtyBytes.ofWrite(offset, length), this.#nextGated)) {
+      this.#state[job] = STATE_THROTTLED;
+      this.#writeBack.proceed(volume);
+      return;
+    }
+    this.#submitBuffered(job, volume);
+  }
+
+  #submitBuffered(job: number, volume: Volume): void {
+    const { data, length, offset } = this;
+    const flags = this.#flags[job]!;
+    this.#state[job] = STATE_RUNNING;
+    this.#ring.file(OP_WRITE, volume.bufferedFile, data[job]!, length[job]!, offset[job]!, flags, job);
+  }
+
+  #written(job: number, volume: Volume): void {
+    const isDurable = (this.#flags[job]! & IO_DURABLE) !== 0;
+    volume.dirty!.written(DirtyBytes.ofWrite(this.offset[job]!, this.length[job]!), isDurable);
+    if (isDurable) this.#goOnWriting(volume);
+    else this.#writeBack.proceed(volume);
+  }
+
+  /** Less is dirty: what waited for that begins, as far as there is room. */
+  #goOnWriting(volume: Volume): void {
+    const dirty = volume.dirty!;
+    for (let job = dirty.firstWaiting; job !== NO_JOB; job = dirty.firstWaiting) {
+      const bytes = DirtyBytes.ofWrite(this.offset[job]!, this.length[job]!);
+      if (!dirty.release(bytes, this.#nextGated)) break;
+      this.#submitBuffered(job, volume);
+    }
+    this.#writeBack.proceed(volume);
   }
 
   /**

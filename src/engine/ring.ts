@@ -16,6 +16,7 @@ export const OP_CLOSE = 10;
 export const OP_CANCEL = 11;
 export const OP_EXTENTS = 12;
 export const OP_DISARM = 13;
+export const OP_WRITE_BACK = 14;
 
 /** Complete only when the change is on stable storage. */
 export const IO_DURABLE = 1 << 0;

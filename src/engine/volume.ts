@@ -1,6 +1,8 @@
 import type { Backing } from './backing.js';
+import { DirtyBytes } from './dirty-bytes.js';
 import { Gate, NO_JOB } from './gate.js';
 import { GranuleMap } from './granule-map.js';
+import { ReadAhead } from './read-ahead.js';
 import type { Ring } from './ring.js';
 import { FRAME_BYTES, LARGEST_BLOCK_BYTES } from './slab.js';
 
@@ -45,6 +47,10 @@ export class Volume {
   readonly map: GranuleMap;
   /** How many jobs at work will leave zeroes that the map is to know of. */
   holeMakers = 0;
+  /** What writes through the page cache have left there; undefined where there are none. */
+  readonly dirty: DirtyBytes | undefined;
+  /** Of volumes that are read through the page cache. */
+  readonly readAhead: ReadAhead | undefined;
 
   constructor(ring: Ring, backing: Backing) {
     this.#ring = ring;
@@ -58,6 +64,10 @@ export class Volume {
     const { directFd, bufferedFd, blockDevice } = backing;
     this.directFile = directFd >= 0 ? ring.native.addFile(directFd, true, blockDevice) : -1;
     this.bufferedFile = bufferedFd >= 0 ? ring.native.addFile(bufferedFd, false, blockDevice) : -1;
+    const { writeBackFd } = backing;
+    this.readAhead = directFd < 0 ? new ReadAhead(backing.sizeBytes) : undefined;
+    this.dirty =
+      writeBackFd >= 0 ? new DirtyBytes(ring.native.addFile(writeBackFd, false, blockDevice)) : undefined;
     this.anyFile = this.directFile >= 0 ? this.directFile : this.bufferedFile;
   }
 
@@ -65,6 +75,7 @@ export class Volume {
   close(): void {
     if (this.directFile >= 0) this.#ring.native.removeFile(this.directFile);
     if (this.bufferedFile >= 0) this.#ring.native.removeFile(this.bufferedFile);
+    if (this.dirty) this.#ring.native.removeFile(this.dirty.file);
   }
 
   /**

@@ -7,6 +7,7 @@ import {
   OP_SYNC,
   OP_TRIM,
   OP_WRITE,
+  OP_WRITE_BACK,
   OP_ZERO,
   type Ring,
 } from '../engine/ring.js';
@@ -219,7 +220,8 @@ export class Transmission {
       op === OP_TRIM ||
       op === OP_ZERO ||
       op === OP_ADVISE ||
-      op === OP_EXTENTS
+      op === OP_EXTENTS ||
+      op === OP_WRITE_BACK
     );
   }
 

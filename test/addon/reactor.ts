@@ -18,6 +18,7 @@ export const CLOSE = 10;
 export const CANCEL = 11;
 export const EXTENTS = 12;
 export const DISARM = 13;
+export const WRITE_BACK = 14;
 
 export const DURABLE = 1;
 export const MAY_PUNCH = 2;

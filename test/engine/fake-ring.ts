@@ -124,6 +124,7 @@ export function fakeBacking({ sizeBytes, unitBytes, directEndBytes }: Geometry):
     sizeBytes,
     directFd: direct ? 10 : -1,
     bufferedFd: !direct || directEnd < sizeBytes ? 11 : -1,
+    writeBackFd: direct ? -1 : 12,
     unitBytes,
     directEndBytes: directEnd,
     bufferedBecause: undefined,

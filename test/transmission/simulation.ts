@@ -565,6 +565,7 @@ function backingOf({ sizeBytes, unitBytes, readOnly, sparse }: SimulationOptions
     sizeBytes,
     directFd: isDirect ? DIRECT_FD : -1,
     bufferedFd: isDirect && !odd ? -1 : BUFFERED_FD,
+    writeBackFd: -1,
     unitBytes: isDirect ? unitBytes : 1,
     directEndBytes: isDirect ? wholeBytes : 0,
     bufferedBecause: undefined,
