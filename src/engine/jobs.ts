@@ -1,4 +1,5 @@
 import { type Gate, NO_JOB } from './gate.js';
+import { JobLocks } from './job-locks.js';
 import {
   IO_DURABLE,
   OP_ADVISE,
@@ -10,6 +11,7 @@ import {
   OP_ZERO,
   type Ring,
 } from './ring.js';
+import { Syncs } from './syncs.js';
 import type { Volume } from './volume.js';
 
 const STATE_FREE = 0;
@@ -22,6 +24,9 @@ const STATE_RUNNING = 3;
 const STATE_FILLING = 4;
 /** Behind others of its kind at a {@link Gate}. */
 const STATE_GATED = 5;
+
+/** Behind a change that another thread makes. */
+const STATE_BLOCKED = 6;
 
 const EIO = 5;
 const ECANCELED = 125;
@@ -42,6 +47,8 @@ export interface JobSink {
 export class JobEngine {
   readonly #ring: Ring;
   readonly #sink: JobSink;
+  readonly #syncs: Syncs;
+  readonly #locks: JobLocks;
   readonly #free: Int32Array;
   #freeCount: number;
 
@@ -95,6 +102,9 @@ export class JobEngine {
     this.data = new Float64Array(capacity);
     this.offset = new Float64Array(capacity);
     this.length = new Float64Array(capacity);
+    this.#syncs = new Syncs(ring, this.#next, (job, errno) => this.#end(job, errno));
+    const places = { offset: this.offset, length: this.length, exclusive: this.#exclusive };
+    this.#locks = new JobLocks(ring, capacity, places, (job) => this.#startHolder(job));
   }
 
   readonly capacity: number;
@@ -189,25 +199,11 @@ export class JobEngine {
     this.#enter(job, this.#volumes[job]!.lookups);
   }
 
-  /**
-   * Done when everything that was complete at the call is on stable storage. Concurrent syncs share one. Once one has
-   * failed, all later ones of the volume do: the kernel tells of lost data only once, and then calls its pages clean.
-   */
+  /** Done when everything that was complete at the call is on stable storage; see {@link Syncs}. */
   sync(job: number): void {
-    const volume = this.#volumes[job]!;
     this.#op[job] = OP_SYNC;
     this.#state[job] = STATE_RUNNING;
-    if (volume.syncErrno !== 0) {
-      this.#end(job, volume.syncErrno);
-    } else if (volume.runningSyncs === NO_JOB) {
-      this.#next[job] = NO_JOB;
-      volume.runningSyncs = job;
-      this.#startSync(volume, job);
-    } else {
-      // The running one may already have passed over what this one is to cover.
-      this.#next[job] = volume.laterSyncs;
-      volume.laterSyncs = job;
-    }
+    this.#syncs.start(job, this.#volumes[job]!);
   }
 
   /**
@@ -227,6 +223,13 @@ export class JobEngine {
       this.#leaveQueue(job);
       return;
     }
+    if (state === STATE_BLOCKED) {
+      const volume = this.#volumes[job]!;
+      this.#locks.giveUp(job);
+      if (this.#op[job] !== OP_WRITE) this.#pass(volume.clearings);
+      this.#endMutator(job, volume, ECANCELED);
+      return;
+    }
     // Others may share its sync, and a READ does no harm.
     if (!isMutator(this.#op[job]!)) return;
     if (state === STATE_FILLING) this.#errno[job] = ECANCELED;
@@ -237,8 +240,15 @@ export class JobEngine {
   /** The job's client is gone after it took its leave: the job is done all the same, and younger writes wait for it. */
   outlive(job: number): void {
     if (!this.isRunning(job) || !isMutator(this.#op[job]!) || this.#exclusive[job] === 1) return;
+    const volume = this.#volumes[job]!;
     this.#exclusive[job] = 1;
-    this.#volumes[job]!.exclusiveMutators++;
+    volume.exclusiveMutators++;
+    if (volume.locks !== undefined) this.#locks.abandon(job, volume);
+  }
+
+  /** To be called after completions: jobs that waited for other threads try again. */
+  batchEnd(): void {
+    this.#locks.retry();
   }
 
   /** Takes the completions of file operations; the tag is the job. */
@@ -248,7 +258,7 @@ export class JobEngine {
       if (this.#state[job] === STATE_FILLING) this.#filled(job, volume, result);
       else this.#readDone(job, volume, result);
     } else if (op === OP_SYNC) {
-      this.#syncDone(volume, result);
+      this.#syncs.done(volume, result);
     } else if (op === OP_ADVISE || op === OP_EXTENTS) {
       this.extentCount[job] = result;
       this.#pass(op === OP_ADVISE ? volume.advices : volume.lookups);
@@ -322,7 +332,7 @@ export class JobEngine {
 
   /** Zeroes are about to be made; they stay zeroes if no write that has started meets them. */
   #beginHole(job: number, volume: Volume): void {
-    if (!volume.map.tracksHoles) return;
+    if (!volume.map.remembersZeroes) return;
     for (let other = volume.firstMutator; other !== NO_JOB; other = this.#next[other]!) {
       if (this.#op[other] === OP_WRITE && this.#overlap(job, other)) return;
     }
@@ -351,19 +361,29 @@ export class JobEngine {
   }
 
   #runMutator(job: number, volume: Volume): void {
-    const op = this.#op[job]!;
+    if (this.#op[job] !== OP_WRITE) this.#enter(job, volume.clearings);
+    else if (volume.locks === undefined || this.#locks.take(job, volume)) this.#runWrite(job, volume);
+    else this.#state[job] = STATE_BLOCKED;
+  }
+
+  #runWrite(job: number, volume: Volume): void {
     const offset = this.offset[job]!;
     const length = this.length[job]!;
     this.#state[job] = STATE_RUNNING;
-    if (op !== OP_WRITE) {
-      this.#enter(job, volume.clearings);
-    } else if (!volume.isDirect(offset)) {
+    if (!volume.isDirect(offset)) {
       this.#ring.file(OP_WRITE, volume.bufferedFile, this.data[job]!, length, offset, this.#flags[job]!, job);
     } else if (volume.isAligned(offset, length)) {
       this.#ring.file(OP_WRITE, volume.directFile, this.data[job]!, length, offset, this.#flags[job]!, job);
     } else {
       this.#fill(job, volume);
     }
+  }
+
+  /** Other threads let the job through. */
+  #startHolder(job: number): void {
+    const volume = this.#volumes[job]!;
+    if (this.#op[job] === OP_WRITE) this.#runWrite(job, volume);
+    else this.#clear(job, volume);
   }
 
   /**
@@ -423,6 +443,7 @@ export class JobEngine {
     if (next === NO_JOB) volume.lastMutator = previous;
     else this.#previous[next] = previous;
     volume.exclusiveMutators -= this.#exclusive[job]!;
+    if (volume.locks !== undefined) this.#locks.release(job, volume);
     if (volume.waitingMutators > 0) this.#wakeMutators(volume, next);
     this.#end(job, errno);
   }
@@ -459,9 +480,16 @@ export class JobEngine {
       this.#ring.extents(volume.anyFile, this.block[job]!, capacityBytes, length, offset, job);
       return;
     }
-    if (op !== OP_ADVISE) this.#beginHole(job, volume);
-    const flags = op === OP_ADVISE ? 0 : this.#flags[job]!;
-    this.#ring.file(op, volume.anyFile, 0, length, offset, flags, job);
+    if (op === OP_ADVISE) this.#ring.file(op, volume.anyFile, 0, length, offset, 0, job);
+    else if (volume.locks === undefined || this.#locks.take(job, volume)) this.#clear(job, volume);
+    else this.#state[job] = STATE_BLOCKED;
+  }
+
+  #clear(job: number, volume: Volume): void {
+    this.#state[job] = STATE_RUNNING;
+    this.#beginHole(job, volume);
+    const flags = this.#flags[job]!;
+    this.#ring.file(this.#op[job]!, volume.anyFile, 0, this.length[job]!, this.offset[job]!, flags, job);
   }
 
   /** Gives up a job that waits at a gate. */
@@ -472,36 +500,6 @@ export class JobEngine {
     gate.leave(job, this.#nextGated);
     if (isMutator(op)) this.#endMutator(job, volume, ECANCELED);
     else this.#end(job, ECANCELED);
-  }
-
-  // ---- Syncs ----
-
-  #startSync(volume: Volume, tag: number): void {
-    this.#ring.file(OP_SYNC, volume.anyFile, 0, 0, 0, 0, tag);
-  }
-
-  #syncDone(volume: Volume, result: number): void {
-    const first = volume.runningSyncs;
-    const later = volume.laterSyncs;
-    volume.runningSyncs = NO_JOB;
-    volume.laterSyncs = NO_JOB;
-    if (result < 0) {
-      volume.syncErrno = -result;
-      this.#endSyncs(first, -result);
-      this.#endSyncs(later, -result);
-      return;
-    }
-    volume.runningSyncs = later;
-    if (later !== NO_JOB) this.#startSync(volume, later);
-    this.#endSyncs(first, 0);
-  }
-
-  #endSyncs(first: number, errno: number): void {
-    for (let job = first; job !== NO_JOB; ) {
-      const next = this.#next[job]!;
-      this.#end(job, errno);
-      job = next;
-    }
   }
 }
 

@@ -1,8 +1,10 @@
 import type { Backing } from './backing.js';
 import { Gate, NO_JOB } from './gate.js';
-import { GranuleMap } from './granule-map.js';
+import { type ContentMap, GranuleMap, tracksHoles } from './granule-map.js';
 import type { Ring } from './ring.js';
+import type { SharedVolume } from './shared-volume.js';
 import { FRAME_BYTES, LARGEST_BLOCK_BYTES } from './slab.js';
+import type { VolumeLocks } from './volume-locks.js';
 
 /**
  * A backing as one reactor uses it: its registered files, and the jobs that change it, in the order in which they
@@ -31,8 +33,6 @@ export class Volume {
   /** Syncs that the running fdatasync covers, and those that came too late for it. */
   runningSyncs = NO_JOB;
   laterSyncs = NO_JOB;
-  /** The error of a sync that failed, for good: what it was to bring to stable storage may be lost. */
-  syncErrno = 0;
   /** Learned: the filesystem can't zero ranges, even if it may punch holes; or if it may not. */
   punchUnsupported = false;
   keepUnsupported = false;
@@ -41,18 +41,25 @@ export class Volume {
   readonly advices = new Gate(1);
   readonly clearings = new Gate(4);
   /** What is known of the contents. */
-  readonly map: GranuleMap;
+  readonly map: ContentMap;
+  /** Keeps changes of other threads apart from ours; undefined if there are no others, or nobody writes. */
+  readonly locks: VolumeLocks | undefined;
   /** How many jobs at work will leave zeroes that the map is to know of. */
   holeMakers = 0;
 
-  constructor(ring: Ring, backing: Backing) {
+  readonly #shared: SharedVolume | undefined;
+  #syncErrno = 0;
+
+  /** `shared` is what the threads have in common that use the same file. */
+  constructor(ring: Ring, backing: Backing, shared?: SharedVolume) {
     this.#ring = ring;
+    this.#shared = shared;
+    this.locks = shared?.locks;
     this.backing = backing;
     this.sizeBytes = backing.sizeBytes;
     this.unitBytes = backing.unitBytes;
     this.directEndBytes = backing.directEndBytes;
-    // A block device may be written behind the page cache's back by whatever lies below it.
-    this.map = new GranuleMap(backing.sizeBytes, backing.locked && !backing.blockDevice);
+    this.map = shared?.map ?? new GranuleMap(backing.sizeBytes, tracksHoles(backing));
     const { directFd, bufferedFd, blockDevice } = backing;
     this.directFile = directFd >= 0 ? ring.native.addFile(directFd, true, blockDevice) : -1;
     this.bufferedFile = bufferedFd >= 0 ? ring.native.addFile(bufferedFd, false, blockDevice) : -1;
@@ -63,6 +70,16 @@ export class Volume {
   close(): void {
     if (this.directFile >= 0) this.#ring.native.removeFile(this.directFile);
     if (this.bufferedFile >= 0) this.#ring.native.removeFile(this.bufferedFile);
+  }
+
+  /** The error of a sync that failed, for good: what it was to bring to stable storage may be lost. 0 if none has. */
+  get syncErrno(): number {
+    return this.#shared === undefined ? this.#syncErrno : this.#shared.syncErrno;
+  }
+
+  set syncErrno(errno: number) {
+    if (this.#shared === undefined) this.#syncErrno = errno;
+    else this.#shared.syncErrno = errno;
   }
 
   /** Whether I/O at this offset goes around the page cache. */

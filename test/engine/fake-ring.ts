@@ -65,6 +65,8 @@ export class FakeRing {
     this.file(OP_EXTENTS, file, buffer, length, offset, 0, tag);
   }
 
+  kick(): void {}
+
   cancel(tag: number): void {
     this.cancelled.push(tag);
   }
