@@ -102,6 +102,40 @@ export function openBacking(options: BackingOptions): Backing {
   }
 }
 
+/**
+ * The same open file once more, with file descriptions of its own: the kernel tells of data that it lost once for each, and
+ * SEEK_DATA moves the position of each. The lock stays with the first. Throws AIONBD_E_FILE.
+ */
+export function reopenBacking(backing: Backing): Backing {
+  const { path, readOnly } = backing;
+  const opened: number[] = [];
+  const closeAll = () => {
+    for (const fd of opened.splice(0)) closeSync(fd);
+  };
+  const reopen = (fd: number, flags: number) => {
+    if (fd < 0) return -1;
+    const access = readOnly ? constants.O_RDONLY : constants.O_RDWR;
+    try {
+      const own = openSync(`/proc/self/fd/${fd}`, access | flags);
+      opened.push(own);
+      return own;
+    } catch (cause) {
+      const why = (cause as NodeJS.ErrnoException).code ?? String(cause);
+      const remedy = 'it has to be possible to open it by /proc/self/fd as well, or leave out --threads';
+      const message = `${path} cannot be opened once more for another thread: ${why}; ${remedy}`;
+      throw new AionbdError('AIONBD_E_FILE', message, { cause });
+    }
+  };
+  try {
+    const directFd = reopen(backing.directFd, constants.O_DIRECT);
+    const bufferedFd = reopen(backing.bufferedFd, 0);
+    return Object.freeze({ ...backing, directFd, bufferedFd, close: closeAll });
+  } catch (error) {
+    closeAll();
+    throw error;
+  }
+}
+
 function examine(path: string): Stats {
   let stats: Stats;
   try {
