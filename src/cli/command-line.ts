@@ -50,6 +50,7 @@ export async function readCommandLine(argv: readonly string[], version: string):
             noLock: args['no-lock'],
             bufferMemory: single('buffer-memory', args['buffer-memory']),
             queueDepth: single('queue-depth', args['queue-depth']),
+            threads: single('threads', args.threads),
             metrics: single('metrics', args.metrics),
             logLevel: single('log-level', args['log-level']),
             logFormat: single('log-format', args['log-format']),

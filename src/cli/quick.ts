@@ -49,6 +49,7 @@ export function readServeQuickly(argv: readonly string[]): ServeFlags | undefine
     noLock: on('no-lock'),
     bufferMemory: text('buffer-memory'),
     queueDepth: text('queue-depth'),
+    threads: text('threads'),
     metrics: text('metrics'),
     logLevel: text('log-level'),
     logFormat: text('log-format'),

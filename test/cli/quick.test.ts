@@ -50,6 +50,7 @@ t.test('whatever is read without yargs, yargs reads alike', async (t) => {
       '--no-lock',
       '--buffer-memory',
       '--queue-depth',
+      '--threads',
     ],
     ...[
       '--metrics',
