@@ -23,6 +23,11 @@ export class JobLocks {
   readonly #places: Places;
   readonly #hold: Uint8Array;
   readonly #waits: Uint8Array;
+  /** See {@link VolumeLocks.mark}. */
+  readonly #marked: Uint8Array;
+  /** When a job came, as a number that counts up. */
+  readonly #arrival: Float64Array;
+  #lastArrival = 0;
   readonly #volumes: (Volume | undefined)[];
   /** The next that waits. */
   readonly #next: Int32Array;
@@ -38,8 +43,15 @@ export class JobLocks {
     this.#start = start;
     this.#hold = new Uint8Array(capacity);
     this.#waits = new Uint8Array(capacity);
+    this.#marked = new Uint8Array(capacity);
+    this.#arrival = new Float64Array(capacity);
     this.#volumes = new Array<Volume | undefined>(capacity).fill(undefined);
     this.#next = new Int32Array(capacity).fill(NO_JOB);
+  }
+
+  /** A job that changes a volume has come; it takes its place later. */
+  arrive(job: number): void {
+    this.#arrival[job] = ++this.#lastArrival;
   }
 
   /** True if the job holds its place now; else it waits, and `start` gets it later. */
@@ -56,17 +68,27 @@ export class JobLocks {
     return false;
   }
 
-  /** The job lets go of its place, if it holds one. */
+  /** The job is over, whether it has ever held its place or not. */
   release(job: number, volume: Volume): void {
+    if (this.#marked[job] === 1) this.#unmark(job, volume);
     const hold = this.#hold[job]!;
     if (hold === HOLD_NONE) return;
     this.#hold[job] = HOLD_NONE;
     volume.locks!.release(this.#places.offset[job]!, this.#places.length[job]!, hold);
   }
 
-  /** Nobody may come after the job from now on, wherever they come from. A job that waits will come in like that. */
+  /** Whatever comes to its place from now on, on whatever thread, comes after the job. */
   abandon(job: number, volume: Volume): void {
     const { offset, length } = this.#places;
+    if (this.#hold[job] === HOLD_NONE) {
+      if (this.#marked[job] === 1) return;
+      this.#marked[job] = 1;
+      volume.markedMutators++;
+      // What it waits for on this thread is older, and must not wait for it in turn.
+      volume.lastMarked = Math.max(volume.lastMarked, this.#arrival[job]!);
+      volume.locks!.mark();
+      return;
+    }
     this.#hold[job] = volume.locks!.abandon(offset[job]!, length[job]!, this.#hold[job]!);
   }
 
@@ -102,10 +124,20 @@ export class JobLocks {
   #tryTake(job: number, volume: Volume): boolean {
     const { offset, length, exclusive } = this.#places;
     const isExclusive = exclusive[job] === 1;
-    const hold = volume.locks!.tryTake(offset[job]!, length[job]!, isExclusive);
+    const isMarked = this.#arrival[job]! <= volume.lastMarked;
+    const hold = volume.locks!.tryTake(offset[job]!, length[job]!, isExclusive, isMarked);
+    if (hold === HOLD_NONE) return false;
     this.#hold[job] = hold;
     if (hold === HOLD_WIDE && isExclusive) this.abandon(job, volume);
-    return hold !== HOLD_NONE;
+    if (this.#marked[job] === 1) this.#unmark(job, volume);
+    return true;
+  }
+
+  #unmark(job: number, volume: Volume): void {
+    this.#marked[job] = 0;
+    volume.markedMutators--;
+    if (volume.markedMutators === 0) volume.lastMarked = 0;
+    volume.locks!.unmark();
   }
 
   #remove(job: number, before: number): void {

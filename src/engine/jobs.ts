@@ -239,10 +239,10 @@ export class JobEngine {
 
   /** The job's client is gone after it took its leave: the job is done all the same, and younger writes wait for it. */
   outlive(job: number): void {
-    if (!this.isRunning(job) || !isMutator(this.#op[job]!) || this.#exclusive[job] === 1) return;
+    if (!this.isRunning(job) || !isMutator(this.#op[job]!)) return;
     const volume = this.#volumes[job]!;
+    volume.exclusiveMutators += 1 - this.#exclusive[job]!;
     this.#exclusive[job] = 1;
-    volume.exclusiveMutators++;
     if (volume.locks !== undefined) this.#locks.abandon(job, volume);
   }
 
@@ -300,6 +300,7 @@ export class JobEngine {
   // ---- Changes ----
 
   #startMutator(job: number, volume: Volume): void {
+    if (volume.locks !== undefined) this.#locks.arrive(job);
     if (this.#op[job] === OP_WRITE) {
       volume.map.written(this.offset[job]!, this.length[job]!);
       if (volume.holeMakers > 0) this.#spoilHoles(job, volume);

@@ -32,6 +32,8 @@ const EXCLUSIVE = 1 << 31;
 const WIDE = 0;
 const WIDE_ABANDONED = 1;
 const WIDE_WAITING = 2;
+/** Changes that have to come before all that other threads begin now, and hold nothing yet. */
+const MARKS = 3;
 /** Narrow jobs that hold exclusively, or abandoned. */
 const STRICT = 16;
 const EXCLUSIVE_WAITING = 17;
@@ -64,15 +66,19 @@ export class VolumeLocks {
     this.#perByte = 1 / Math.max(unitBytes, SMALLEST_STRIPE_BYTES);
   }
 
-  /** Tries to get hold of a range. The kind of hold, or HOLD_NONE. A wide range is never held exclusively. */
-  tryTake(offset: number, length: number, exclusive: boolean): number {
-    if (length > LARGEST_BLOCK_BYTES) return this.#tryWide() ? HOLD_WIDE : HOLD_NONE;
+  /**
+   * Tries to get hold of a range. The kind of hold, or HOLD_NONE. A wide range is never held exclusively. Who is `marked`, or
+   * is waited for by one who is, need not wait for his turn.
+   */
+  tryTake(offset: number, length: number, exclusive: boolean, marked = false): number {
+    if (!marked && Atomics.load(this.#words, MARKS) !== 0) return HOLD_NONE;
+    if (length > LARGEST_BLOCK_BYTES) return this.#tryWide(marked) ? HOLD_WIDE : HOLD_NONE;
     const first = Math.floor(offset * this.#perByte);
     const last = Math.floor((offset + length - 1) * this.#perByte);
-    if (exclusive) return this.#tryExclusive(first, last) ? HOLD_EXCLUSIVE : HOLD_NONE;
+    if (exclusive) return this.#tryExclusive(first, last, marked) ? HOLD_EXCLUSIVE : HOLD_NONE;
     if (Atomics.load(this.#words, WIDE_ABANDONED) !== 0) return HOLD_NONE;
     for (let stripe = first; stripe <= last; stripe++) {
-      if (this.#tryShared(stripe)) continue;
+      if (this.#tryShared(stripe, marked)) continue;
       this.#addToEach(first, stripe - 1, -ONE_SHARED);
       return HOLD_NONE;
     }
@@ -123,6 +129,18 @@ export class VolumeLocks {
     return hold;
   }
 
+  /**
+   * A job that holds nothing yet must come before everything that other threads begin from now on. That stops all new changes
+   * to the volume for a moment; it happens only when a client has left before its changes could begin.
+   */
+  mark(): void {
+    Atomics.add(this.#words, MARKS, 1);
+  }
+
+  unmark(): void {
+    Atomics.sub(this.#words, MARKS, 1);
+  }
+
   /** A job begins to wait for a range. What {@link endWait} has to be told. */
   beginWait(offset: number, length: number, exclusive: boolean): number {
     if (length > LARGEST_BLOCK_BYTES) {
@@ -156,21 +174,22 @@ export class VolumeLocks {
 
   // ---- stripes ----
 
-  #tryShared(stripe: number): boolean {
+  #tryShared(stripe: number, marked: boolean): boolean {
     const words = this.#words;
     const at = wordOf(stripe);
+    const inTheWay = EXCLUSIVE | ABANDONED_MASK | (marked ? 0 : CLAIM_MASK);
     for (;;) {
       const word = Atomics.load(words, at);
-      if ((word & (EXCLUSIVE | ABANDONED_MASK | CLAIM_MASK)) !== 0) return false;
+      if ((word & inTheWay) !== 0) return false;
       if ((word & SHARED_MASK) === SHARED_MASK) return false;
       if (Atomics.compareExchange(words, at, word, word + ONE_SHARED) === word) return true;
     }
   }
 
   /** Claims of others don't count: they are there against those who share. */
-  #tryExclusive(first: number, last: number): boolean {
+  #tryExclusive(first: number, last: number, marked: boolean): boolean {
     const words = this.#words;
-    const otherTurn = Atomics.load(words, TURN) === TURN_OF_WIDE;
+    const otherTurn = !marked && Atomics.load(words, TURN) === TURN_OF_WIDE;
     if (otherTurn && Atomics.load(words, WIDE_WAITING) !== 0) return false;
     // Announced before it looks; a wide job does the same, so of two at a time at least one sees the other.
     Atomics.add(words, STRICT, 1);
@@ -216,9 +235,9 @@ export class VolumeLocks {
 
   // ---- the whole width ----
 
-  #tryWide(): boolean {
+  #tryWide(marked: boolean): boolean {
     const words = this.#words;
-    const otherTurn = Atomics.load(words, TURN) === TURN_OF_EXCLUSIVE;
+    const otherTurn = !marked && Atomics.load(words, TURN) === TURN_OF_EXCLUSIVE;
     if (otherTurn && Atomics.load(words, EXCLUSIVE_WAITING) !== 0) return false;
     Atomics.add(words, WIDE, 1);
     if (Atomics.load(words, STRICT) === 0 && Atomics.load(words, WIDE_ABANDONED) === 0) return true;

@@ -30,6 +30,9 @@ export class Volume {
   exclusiveMutators = 0;
   /** How many of them wait for an older one. */
   waitingMutators = 0;
+  /** How many of them must come before what other threads begin, and hold nothing yet; and when the last of them came. */
+  markedMutators = 0;
+  lastMarked = 0;
   /** Syncs that the running fdatasync covers, and those that came too late for it. */
   runningSyncs = NO_JOB;
   laterSyncs = NO_JOB;
