@@ -311,3 +311,9 @@ for (const backingCase of BACKING_CASES) {
 t.test('the same with hardly any memory, on a file, direct', { timeout: 90_000 }, (t) =>
   check(t, { title: '', kind: 'file', direct: 'on' }, ['--buffer-memory', '8M', '--queue-depth', '64']),
 );
+
+for (const { title, kind, direct } of BACKING_CASES.filter(({ kind }) => kind !== 'tmpfs')) {
+  t.test(`the same on four threads, on ${title}`, { timeout: 90_000 }, (t) =>
+    check(t, { title, kind, direct }, ['--threads', '4']),
+  );
+}
