@@ -28,6 +28,8 @@ export interface Backing {
   readonly directFd: number;
   /** Descriptor without O_DIRECT: for buffered I/O, or for the end of a file that is no whole unit. -1 if neither. */
   readonly bufferedFd: number;
+  /** Descriptor for trimming and zeroing, where that has to be another one; see {@link reopenBacking}. */
+  readonly clearFd?: number;
   /** Offsets and lengths of direct I/O are multiples of this, bytes; 1 when buffered. */
   readonly unitBytes: number;
   /** From here on the file is read and written through the page cache; `sizeBytes` or more when nowhere. */
@@ -105,6 +107,9 @@ export function openBacking(options: BackingOptions): Backing {
 /**
  * The same open file once more, with file descriptions of its own: the kernel tells of data that it lost once for each, and
  * SEEK_DATA moves the position of each. The lock stays with the first. Throws AIONBD_E_FILE.
+ *
+ * A block device is cleared through the first, too, which has it exclusively: for any other the kernel would not throw away
+ * dirty pages of the range, and answer EBUSY.
  */
 export function reopenBacking(backing: Backing): Backing {
   const { path, readOnly } = backing;
@@ -129,7 +134,8 @@ export function reopenBacking(backing: Backing): Backing {
   try {
     const directFd = reopen(backing.directFd, constants.O_DIRECT);
     const bufferedFd = reopen(backing.bufferedFd, 0);
-    return Object.freeze({ ...backing, directFd, bufferedFd, close: closeAll });
+    const clearFd = backing.blockDevice ? Math.max(backing.directFd, backing.bufferedFd) : -1;
+    return Object.freeze({ ...backing, directFd, bufferedFd, clearFd, close: closeAll });
   } catch (error) {
     closeAll();
     throw error;

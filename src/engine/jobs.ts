@@ -490,7 +490,7 @@ export class JobEngine {
     this.#state[job] = STATE_RUNNING;
     this.#beginHole(job, volume);
     const flags = this.#flags[job]!;
-    this.#ring.file(this.#op[job]!, volume.anyFile, 0, this.length[job]!, this.offset[job]!, flags, job);
+    this.#ring.file(this.#op[job]!, volume.clearFile, 0, this.length[job]!, this.offset[job]!, flags, job);
   }
 
   /** Gives up a job that waits at a gate. */

@@ -19,8 +19,9 @@ export class Volume {
   /** Files as numbered by the addon; -1 if there is none. */
   readonly directFile: number;
   readonly bufferedFile: number;
-  /** The file for what concerns the whole: sync, trim, zero. */
+  /** The file for what concerns the whole, such as sync; and the one to trim and zero. */
   readonly anyFile: number;
+  readonly clearFile: number;
   readonly #ring: Ring;
 
   /** Jobs that change the volume, running or waiting, oldest first. */
@@ -67,11 +68,14 @@ export class Volume {
     this.directFile = directFd >= 0 ? ring.native.addFile(directFd, true, blockDevice) : -1;
     this.bufferedFile = bufferedFd >= 0 ? ring.native.addFile(bufferedFd, false, blockDevice) : -1;
     this.anyFile = this.directFile >= 0 ? this.directFile : this.bufferedFile;
+    const { clearFd = -1 } = backing;
+    this.clearFile = clearFd >= 0 ? ring.native.addFile(clearFd, directFd >= 0, blockDevice) : this.anyFile;
   }
 
   /** Unregisters the files; only when nothing is in flight. The descriptors stay open. */
   close(): void {
     if (this.directFile >= 0) this.#ring.native.removeFile(this.directFile);
+    if (this.clearFile !== this.anyFile) this.#ring.native.removeFile(this.clearFile);
     if (this.bufferedFile >= 0) this.#ring.native.removeFile(this.bufferedFile);
   }
 

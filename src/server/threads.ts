@@ -41,7 +41,9 @@ class ThreadHandle {
     this.drained = new Promise((resolve) => {
       this.#resolveDrained = resolve;
     });
-    this.#worker = new Worker(ENTRY, { workerData: plan, name });
+    // A flag that Node refuses together with a file, such as ours; a program given by --eval may have it.
+    const execArgv = process.execArgv.filter((flag) => !flag.startsWith('--input-type'));
+    this.#worker = new Worker(ENTRY, { workerData: plan, name, execArgv });
     this.exited = new Promise((resolve) => {
       this.#worker.once('exit', () => {
         this.#gone();
