@@ -135,7 +135,10 @@ class ThreadHandle {
       return;
     }
     this.#logger.error({ thread: this.#name, error: error.message }, 'a thread has failed');
-    throw error;
+    // Not from here: others want to hear of the thread's end, too.
+    process.nextTick(() => {
+      throw error;
+    });
   }
 }
 
