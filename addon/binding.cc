@@ -91,16 +91,20 @@ Napi::ArrayBuffer share(Napi::Env env, const std::shared_ptr<Memory>& memory) {
 class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
  public:
   static void define(Napi::Env env, Napi::Object exports) {
-    exports.Set("Reactor", DefineClass(env, "Reactor",
-                                       {InstanceMethod<&ReactorWrap::wake>("wake"),
-                                        InstanceMethod<&ReactorWrap::close>("close"),
-                                        InstanceMethod<&ReactorWrap::add_file>("addFile"),
-                                        InstanceMethod<&ReactorWrap::remove_file>("removeFile"),
-                                        InstanceMethod<&ReactorWrap::listen_tcp>("listenTcp"),
-                                        InstanceMethod<&ReactorWrap::listen_unix>("listenUnix"),
-                                        InstanceMethod<&ReactorWrap::listener_port>("listenerPort"),
-                                        InstanceMethod<&ReactorWrap::remove_listener>("removeListener"),
-                                        InstanceMethod<&ReactorWrap::peer_name>("peerName")}));
+    exports.Set(
+        "Reactor",
+        DefineClass(
+            env, "Reactor",
+            {InstanceMethod<&ReactorWrap::submit>("submit"), InstanceMethod<&ReactorWrap::push>("push"),
+             InstanceMethod<&ReactorWrap::wake>("wake"), InstanceMethod<&ReactorWrap::close>("close"),
+             InstanceMethod<&ReactorWrap::add_file>("addFile"),
+             InstanceMethod<&ReactorWrap::remove_file>("removeFile"),
+             InstanceMethod<&ReactorWrap::listen_tcp>("listenTcp"),
+             InstanceMethod<&ReactorWrap::listen_unix>("listenUnix"),
+             InstanceMethod<&ReactorWrap::listener_port>("listenerPort"),
+             InstanceMethod<&ReactorWrap::remove_listener>("removeListener"),
+             InstanceMethod<&ReactorWrap::peer_name>("peerName"),
+             InstanceMethod<&ReactorWrap::detach>("detach"), InstanceMethod<&ReactorWrap::adopt>("adopt")}));
   }
 
   explicit ReactorWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ReactorWrap>(info) {
@@ -282,6 +286,16 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     if (!usable(info)) return info.Env().Undefined();
     const aionbd::Connection* connection = reactor_->connection(int_at(info, 0));
     return Napi::String::New(info.Env(), connection ? aionbd::peer_name(connection->fd()) : "");
+  }
+
+  Napi::Value detach(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    return Napi::Number::New(info.Env(), reactor_->detach_connection(int_at(info, 0)));
+  }
+
+  Napi::Value adopt(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    return Napi::Number::New(info.Env(), reactor_->adopt_connection(int_at(info, 0)));
   }
 
   std::shared_ptr<Reactor> reactor_;

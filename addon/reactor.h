@@ -76,6 +76,11 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   int remove_listener(int listener);
   const Listener* listener(int number) const;
   const Connection* connection(int number) const;
+  // Gives a connection's descriptor away, for another reactor of this process: from now on it is the
+  // caller's. -EBUSY while something is queued on it.
+  int detach_connection(int number);
+  // Takes over a connected, non-blocking socket; the connection's number. It is closed if that fails.
+  int adopt_connection(int fd);
 
   const std::shared_ptr<Memory>& memory() const { return memory_; }
   const std::shared_ptr<Memory>& submissions() const { return submissions_; }
@@ -120,6 +125,7 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   int watch(int fd, uint32_t events, uint64_t key, int operation);
   File* file(int number);
   Connection* open_connection(int number);
+  int add_connection(UniqueFd fd);
   bool in_memory(double buffer, double length) const;
   void complete(Op op, uint32_t tag, double result) {
     pending_.push_back({static_cast<uint32_t>(op), tag, result});

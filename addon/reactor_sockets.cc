@@ -69,23 +69,44 @@ void Reactor::accept_now(int number) {
   }
   target.armed = false;
   if (fd < 0) return complete(Op::kAccept, target.tag, fd);
-  int accepted;
+  complete(Op::kAccept, target.tag, add_connection(UniqueFd(fd)));
+}
+
+int Reactor::add_connection(UniqueFd fd) {
+  const int socket = fd.get();
+  int number;
   if (free_connections_.empty()) {
-    accepted = static_cast<int>(connections_.size());
+    number = static_cast<int>(connections_.size());
     connections_.emplace_back();
   } else {
-    accepted = free_connections_.back();
+    number = free_connections_.back();
     free_connections_.pop_back();
   }
-  connections_[accepted] = std::make_unique<Connection>(UniqueFd(fd));
+  connections_[number] = std::make_unique<Connection>(std::move(fd));
+  // What has already arrived is an edge, too: adding a descriptor reports it.
   const int result =
-      watch(fd, EPOLLIN | EPOLLRDHUP | EPOLLET, key_of(Source::kConnection, accepted), EPOLL_CTL_ADD);
-  if (result != 0) {
-    connections_[accepted].reset();
-    free_connections_.push_back(accepted);
-    return complete(Op::kAccept, target.tag, result);
-  }
-  complete(Op::kAccept, target.tag, accepted);
+      watch(socket, EPOLLIN | EPOLLRDHUP | EPOLLET, key_of(Source::kConnection, number), EPOLL_CTL_ADD);
+  if (result == 0) return number;
+  connections_[number].reset();
+  free_connections_.push_back(number);
+  return result;
+}
+
+int Reactor::adopt_connection(int fd) {
+  return fd < 0 ? -EBADF : add_connection(UniqueFd(fd));
+}
+
+int Reactor::detach_connection(int number) {
+  Connection* connection = open_connection(number);
+  if (!connection) return -EBADF;
+  if (connection->receive.armed || connection->has_pieces()) return -EBUSY;
+  // The descriptor stays open, so epoll would go on telling of it.
+  const int result = watch(connection->fd(), 0, 0, EPOLL_CTL_DEL);
+  if (result != 0) return result;
+  const int fd = connection->release();
+  connections_[number].reset();
+  free_connections_.push_back(number);
+  return fd;
 }
 
 void Reactor::arm_receive(const Submission& entry) {

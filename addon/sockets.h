@@ -52,6 +52,9 @@ class Connection {
   void queue_send(const SendPiece& piece) { pieces_.push_back(piece); }
   bool has_pieces() const { return first_ < pieces_.size(); }
 
+  // Gives the socket away without closing it.
+  int release() { return fd_.release(); }
+
   // Sends as much as the socket takes. Calls `sent(piece)` for each piece that has left whole. Returns 0 when
   // the queue is empty, -EAGAIN when the socket is full, or another negative errno.
   template <typename Sent>

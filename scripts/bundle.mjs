@@ -16,6 +16,7 @@ import { build } from 'esbuild';
 /** What node is started with, or a worker thread: output below dist/, without .js, and source. */
 const PROGRAMS = {
   'cli/main': 'src/cli/main.ts',
+  'server/thread': 'src/server/thread.ts',
 };
 
 const CHUNKS = 'dist/chunks';

@@ -49,6 +49,8 @@ or as a disk of this machine, as root:
   mkfs.ext4 /dev/nbd0 && mount /dev/nbd0 /mnt
   umount /mnt && nbd-client -d /dev/nbd0
 
+With cores to spare, npm start -- --threads 4 serves those four connections on threads of their own.
+
 Ctrl-C stops the server.
 
 `);

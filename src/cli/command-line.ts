@@ -51,6 +51,7 @@ export async function readCommandLine(argv: readonly string[], version: string):
             bufferMemory: single('buffer-memory', args['buffer-memory']),
             queueDepth: single('queue-depth', args['queue-depth']),
             busyPoll: single('busy-poll', args['busy-poll']),
+            threads: single('threads', args.threads),
             metrics: single('metrics', args.metrics),
             logLevel: single('log-level', args['log-level']),
             logFormat: single('log-format', args['log-format']),

@@ -49,6 +49,11 @@ export const SERVE_OPTIONS = {
     requiresArg: true,
     description: `requests in flight over all connections (default: ${DEFAULTS.queueDepth})`,
   },
+  threads: {
+    type: 'string',
+    requiresArg: true,
+    description: `threads that serve connections (default: ${DEFAULTS.threads})`,
+  },
   'busy-poll': {
     type: 'string',
     requiresArg: true,

@@ -50,6 +50,7 @@ export function readServeQuickly(argv: readonly string[]): ServeFlags | undefine
     bufferMemory: text('buffer-memory'),
     queueDepth: text('queue-depth'),
     busyPoll: text('busy-poll'),
+    threads: text('threads'),
     metrics: text('metrics'),
     logLevel: text('log-level'),
     logFormat: text('log-format'),

@@ -19,6 +19,7 @@ export const DEFAULTS = Object.freeze({
   bufferMemory: '64M',
   queueDepth: '1024',
   busyPoll: 'auto',
+  threads: '1',
   metrics: '127.0.0.1:9809',
   logLevel: 'info',
 });
@@ -28,6 +29,7 @@ const LARGEST_BUFFER_MEMORY_BYTES = 2 * 1024 ** 3;
 const SMALLEST_QUEUE_DEPTH = 16;
 const LARGEST_QUEUE_DEPTH = 32768;
 const LONGEST_BUSY_POLL_US = 1000;
+const MOST_THREADS = 64;
 
 /** The flags of `aionbd serve` as they were typed. */
 export interface ServeFlags {
@@ -40,6 +42,7 @@ export interface ServeFlags {
   readonly bufferMemory?: string | undefined;
   readonly queueDepth?: string | undefined;
   readonly busyPoll?: string | undefined;
+  readonly threads?: string | undefined;
   readonly metrics?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logFormat?: string | undefined;
@@ -69,13 +72,16 @@ export interface ServeConfig {
  */
 export function serveConfig(flags: ServeFlags): ServeConfig {
   const exports = exportOptions(flags);
+  const bufferMemoryBytes = parseBufferMemory(flags.bufferMemory ?? DEFAULTS.bufferMemory);
+  const queueDepth = parseQueueDepth(flags.queueDepth ?? DEFAULTS.queueDepth);
   return Object.freeze({
     server: Object.freeze({
       exports,
       defaultExport: exports[0].name,
       lock: flags.noLock !== true,
-      bufferMemoryBytes: parseBufferMemory(flags.bufferMemory ?? DEFAULTS.bufferMemory),
-      queueDepth: parseQueueDepth(flags.queueDepth ?? DEFAULTS.queueDepth),
+      bufferMemoryBytes,
+      queueDepth,
+      threads: parseThreads(flags.threads ?? DEFAULTS.threads, bufferMemoryBytes, queueDepth),
       busyPoll: parseBusyPoll(flags.busyPoll ?? DEFAULTS.busyPoll),
     }),
     listen: listenPlans(flags.listen),
@@ -202,6 +208,30 @@ function parseBusyPoll(text: string): 'auto' | 'off' | number {
     );
   }
   return microseconds;
+}
+
+/** Memory and requests are divided among threads, and each needs the least that a server may have. */
+function parseThreads(text: string, bufferMemoryBytes: number, queueDepth: number): number {
+  const threads = Number(text);
+  if (!/^\d{1,9}$/.test(text) || threads < 1 || threads > MOST_THREADS) {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      `--threads ${quote(text)} is not usable: give a number from 1 to ${MOST_THREADS}`,
+    );
+  }
+  const refuse = (why: string) => {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      `--threads ${quote(text)} is not usable: ${why}, or fewer threads`,
+    );
+  };
+  if (bufferMemoryBytes < threads * SMALLEST_BUFFER_MEMORY_BYTES) {
+    refuse(`each needs 8M of --buffer-memory: give at least --buffer-memory ${8 * threads}M`);
+  }
+  if (queueDepth < threads * SMALLEST_QUEUE_DEPTH) {
+    refuse(`each needs a queue depth of 16: give at least --queue-depth ${16 * threads}`);
+  }
+  return threads;
 }
 
 function parseDirectMode(text: string): DirectMode {

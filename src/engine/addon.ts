@@ -44,6 +44,10 @@ export interface NativeReactor {
   listenerPort(listener: number): number;
   removeListener(listener: number): number;
   peerName(connection: number): string;
+  /** Gives a connection's descriptor away, for another reactor of this process. EBUSY while something is queued on it. */
+  detach(connection: number): number;
+  /** Takes over a connected socket's descriptor, which is closed if that fails; the connection's number. */
+  adopt(fd: number): number;
 }
 
 /** What probeFile found out about an open descriptor. */

@@ -34,6 +34,8 @@ export interface Backing {
    * hears of what was told here.
    */
   readonly writeBackFd: number;
+  /** Descriptor for trimming and zeroing, where that has to be another one; see {@link reopenBacking}. */
+  readonly clearFd?: number;
   /** Offsets and lengths of direct I/O are multiples of this, bytes; 1 when buffered. */
   readonly unitBytes: number;
   /** From here on the file is read and written through the page cache; `sizeBytes` or more when nowhere. */
@@ -104,6 +106,44 @@ export function openBacking(options: BackingOptions): Backing {
       locked: options.lock,
       close: closeAll,
     });
+  } catch (error) {
+    closeAll();
+    throw error;
+  }
+}
+
+/**
+ * The same open file once more, with file descriptions of its own: the kernel tells of data that it lost once for each, and
+ * SEEK_DATA moves the position of each. The lock stays with the first. Throws AIONBD_E_FILE.
+ *
+ * A block device is cleared through the first, too, which has it exclusively: for any other the kernel would not throw away
+ * dirty pages of the range, and answer EBUSY.
+ */
+export function reopenBacking(backing: Backing): Backing {
+  const { path, readOnly } = backing;
+  const opened: number[] = [];
+  const closeAll = () => {
+    for (const fd of opened.splice(0)) closeSync(fd);
+  };
+  const reopen = (fd: number, flags: number) => {
+    if (fd < 0) return -1;
+    const access = readOnly ? constants.O_RDONLY : constants.O_RDWR;
+    try {
+      const own = openSync(`/proc/self/fd/${fd}`, access | flags);
+      opened.push(own);
+      return own;
+    } catch (cause) {
+      const why = (cause as NodeJS.ErrnoException).code ?? String(cause);
+      const remedy = 'it has to be possible to open it by /proc/self/fd as well, or leave out --threads';
+      const message = `${path} cannot be opened once more for another thread: ${why}; ${remedy}`;
+      throw new AionbdError('AIONBD_E_FILE', message, { cause });
+    }
+  };
+  try {
+    const directFd = reopen(backing.directFd, constants.O_DIRECT);
+    const bufferedFd = reopen(backing.bufferedFd, 0);
+    const clearFd = backing.blockDevice ? Math.max(backing.directFd, backing.bufferedFd) : -1;
+    return Object.freeze({ ...backing, directFd, bufferedFd, clearFd, close: closeAll });
   } catch (error) {
     closeAll();
     throw error;

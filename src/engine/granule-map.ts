@@ -1,7 +1,49 @@
+import type { Backing } from './backing.js';
+
 /** Smallest granule; larger ones keep the maps of huge volumes small. */
 const SMALLEST_GRANULE_BYTES = 64 * 1024;
 /** Most granules of a volume: half a megabyte for each of the two maps. */
 const MOST_GRANULES = 1 << 22;
+
+/** What a {@link Volume} asks its map, and tells it. Offsets and ends in bytes. */
+export interface ContentMap {
+  readonly granuleBytes: number;
+  readonly tracksHoles: boolean;
+  /** Whether {@link zeroed} is of use. */
+  readonly remembersZeroes: boolean;
+  /** Whether anything is known to be a hole. */
+  readonly hasHoles: boolean;
+  /** Somebody else writes to the file: nothing is known of holes any more, and never will be. */
+  distrust(): void;
+  /** True once, where the file is worth being scanned for holes: then it is up to the caller to do so. */
+  claimScan(): boolean;
+  /** A write of `length` bytes (1 or more) at `offset` starts. */
+  written(offset: number, length: number): void;
+  /** Something that makes zeroes, or gives blocks back, starts. */
+  changed(offset: number, length: number): void;
+  /** The range reads as zeroes, for certain. Granules that are not whole in it are left alone. */
+  zeroed(offset: number, end: number): void;
+  /** The range was a hole at some moment since the file was opened. */
+  foundHole(offset: number, end: number): void;
+  /** Whether the byte at `offset` is known to be in a hole. */
+  isHole(offset: number): boolean;
+  /** End of the run of granules that are known to be holes, or not, as the one at `offset`; `end` at most. */
+  holeRunEnd(offset: number, end: number): number;
+  isChanged(offset: number): boolean;
+  /** End of the run of granules that were changed, or not, as the one at `offset`; `end` at most. */
+  changedRunEnd(offset: number, end: number): number;
+}
+
+export function granuleBytesOf(sizeBytes: number): number {
+  let granuleBytes = SMALLEST_GRANULE_BYTES;
+  while (sizeBytes > granuleBytes * MOST_GRANULES) granuleBytes *= 2;
+  return granuleBytes;
+}
+
+/** Whether what is seen of a file's holes stays true. A block device may be written by whatever lies below it. */
+export function tracksHoles(backing: Backing): boolean {
+  return backing.locked && !backing.blockDevice;
+}
 
 /**
  * What is known of a volume without asking the disk, one bit per granule (64 KiB; more where the volume is larger than
@@ -11,7 +53,7 @@ const MOST_GRANULES = 1 << 22;
  * granule loses it when a write to it *starts*; it gets it when zeroing is complete that no write has met, or from a
  * scan of the file, which may be stale wherever something was changed, and so counts only where nothing was.
  */
-export class GranuleMap {
+export class GranuleMap implements ContentMap {
   readonly granuleBytes: number;
   #tracksHoles: boolean;
   readonly #sizeBytes: number;
@@ -21,16 +63,13 @@ export class GranuleMap {
   readonly #changed: Int32Array;
   readonly #holes: Int32Array;
   #holeCount = 0;
-  /** Whether the file has been, or is being, scanned for holes. */
-  scanned = false;
+  #scanned = false;
 
   constructor(sizeBytes: number, tracksHoles: boolean) {
-    let granuleBytes = SMALLEST_GRANULE_BYTES;
-    while (sizeBytes > granuleBytes * MOST_GRANULES) granuleBytes *= 2;
-    this.granuleBytes = granuleBytes;
+    this.granuleBytes = granuleBytesOf(sizeBytes);
     this.#tracksHoles = tracksHoles;
     this.#sizeBytes = sizeBytes;
-    this.#perByte = 1 / granuleBytes;
+    this.#perByte = 1 / this.granuleBytes;
     this.#granules = Math.ceil(sizeBytes * this.#perByte);
     const words = Math.ceil(this.#granules / 32);
     this.#changed = new Int32Array(words);
@@ -41,18 +80,25 @@ export class GranuleMap {
     return this.#tracksHoles;
   }
 
-  /** Somebody else writes to the file: nothing is known of holes any more, and never will be. */
+  get remembersZeroes(): boolean {
+    return this.#tracksHoles;
+  }
+
+  claimScan(): boolean {
+    if (this.#scanned || !this.#tracksHoles) return false;
+    this.#scanned = true;
+    return true;
+  }
+
   distrust(): void {
     this.#tracksHoles = false;
     this.#holeCount = 0;
   }
 
-  /** Whether anything is known to be a hole. */
   get hasHoles(): boolean {
     return this.#holeCount > 0;
   }
 
-  /** A write of `length` bytes (1 or more) at `offset` starts. */
   written(offset: number, length: number): void {
     const last = ((offset + length - 1) * this.#perByte) | 0;
     for (let granule = (offset * this.#perByte) | 0; granule <= last; granule++) {
@@ -66,7 +112,6 @@ export class GranuleMap {
     }
   }
 
-  /** Something that makes zeroes, or gives blocks back, starts. */
   changed(offset: number, length: number): void {
     const last = ((offset + length - 1) * this.#perByte) | 0;
     for (let granule = (offset * this.#perByte) | 0; granule <= last; granule++) {
@@ -74,12 +119,10 @@ export class GranuleMap {
     }
   }
 
-  /** The range reads as zeroes, for certain. Granules that are not whole in it are left alone. */
   zeroed(offset: number, end: number): void {
     this.#addHoles(offset, end, false);
   }
 
-  /** The range was a hole at some moment since the file was opened. */
   foundHole(offset: number, end: number): void {
     this.#addHoles(offset, end, true);
   }
@@ -103,14 +146,12 @@ export class GranuleMap {
     }
   }
 
-  /** Whether the byte at `offset` is known to be in a hole. */
   isHole(offset: number): boolean {
     if (this.#holeCount === 0) return false;
     const granule = (offset * this.#perByte) | 0;
     return (this.#holes[granule >> 5]! & (1 << (granule & 31))) !== 0;
   }
 
-  /** End of the run of granules that are known to be holes, or not, as the one at `offset`; `end` at most. */
   holeRunEnd(offset: number, end: number): number {
     return this.#holeCount === 0 ? end : this.#runEnd(this.#holes, offset, end);
   }
@@ -120,7 +161,6 @@ export class GranuleMap {
     return (this.#changed[granule >> 5]! & (1 << (granule & 31))) !== 0;
   }
 
-  /** End of the run of granules that were changed, or not, as the one at `offset`; `end` at most. */
   changedRunEnd(offset: number, end: number): number {
     return this.#runEnd(this.#changed, offset, end);
   }

@@ -31,9 +31,7 @@ export class HoleScan {
 
   /** Has the file scanned, once. Cheap when it has been already. */
   want(volume: Volume): void {
-    const { map } = volume;
-    if (map.scanned || !map.tracksHoles) return;
-    map.scanned = true;
+    if (!volume.map.claimScan()) return;
     this.#queue.push(volume);
     this.proceed();
   }

@@ -1,5 +1,6 @@
 import { DirtyBytes } from './dirty-bytes.js';
 import { type Gate, NO_JOB } from './gate.js';
+import { JobLocks } from './job-locks.js';
 import type { ReadAhead } from './read-ahead.js';
 import {
   IO_DURABLE,
@@ -13,6 +14,7 @@ import {
   OP_ZERO,
   type Ring,
 } from './ring.js';
+import { Syncs } from './syncs.js';
 import type { Volume } from './volume.js';
 import { WriteBack } from './write-back.js';
 
@@ -29,6 +31,8 @@ const STATE_GATED = 5;
 
 /** A write behind others that wait until less of the page cache is dirty. */
 const STATE_THROTTLED = 6;
+/** Behind a change that another thread makes. */
+const STATE_BLOCKED = 7;
 
 const EIO = 5;
 const ECANCELED = 125;
@@ -52,6 +56,8 @@ export class JobEngine {
   readonly #writeBack: WriteBack;
   /** By file. */
   readonly #readingAhead: ReadAhead[] = [];
+  readonly #syncs: Syncs;
+  readonly #locks: JobLocks;
   readonly #free: Int32Array;
   #freeCount: number;
 
@@ -106,6 +112,9 @@ export class JobEngine {
     this.data = new Float64Array(capacity);
     this.offset = new Float64Array(capacity);
     this.length = new Float64Array(capacity);
+    this.#syncs = new Syncs(ring, this.#next, (job, errno) => this.#end(job, errno));
+    const places = { offset: this.offset, length: this.length, exclusive: this.#exclusive };
+    this.#locks = new JobLocks(ring, capacity, places, (job) => this.#startHolder(job));
   }
 
   readonly capacity: number;
@@ -208,25 +217,11 @@ export class JobEngine {
     this.#enter(job, this.#volumes[job]!.lookups);
   }
 
-  /**
-   * Done when everything that was complete at the call is on stable storage. Concurrent syncs share one. Once one has
-   * failed, all later ones of the volume do: the kernel tells of lost data only once, and then calls its pages clean.
-   */
+  /** Done when everything that was complete at the call is on stable storage; see {@link Syncs}. */
   sync(job: number): void {
-    const volume = this.#volumes[job]!;
     this.#op[job] = OP_SYNC;
     this.#state[job] = STATE_RUNNING;
-    if (volume.syncErrno !== 0) {
-      this.#end(job, volume.syncErrno);
-    } else if (volume.runningSyncs === NO_JOB) {
-      this.#next[job] = NO_JOB;
-      volume.runningSyncs = job;
-      this.#startSync(volume, job);
-    } else {
-      // The running one may already have passed over what this one is to cover.
-      this.#next[job] = volume.laterSyncs;
-      volume.laterSyncs = job;
-    }
+    this.#syncs.start(job, this.#volumes[job]!);
   }
 
   /**
@@ -252,6 +247,13 @@ export class JobEngine {
       this.#endMutator(job, volume, ECANCELED);
       return;
     }
+    if (state === STATE_BLOCKED) {
+      const volume = this.#volumes[job]!;
+      this.#locks.giveUp(job);
+      if (this.#op[job] !== OP_WRITE) this.#pass(volume.clearings);
+      this.#endMutator(job, volume, ECANCELED);
+      return;
+    }
     // Others may share its sync, and a READ does no harm.
     if (!isMutator(this.#op[job]!)) return;
     if (state === STATE_FILLING) this.#errno[job] = ECANCELED;
@@ -261,9 +263,16 @@ export class JobEngine {
 
   /** The job's client is gone after it took its leave: the job is done all the same, and younger writes wait for it. */
   outlive(job: number): void {
-    if (!this.isRunning(job) || !isMutator(this.#op[job]!) || this.#exclusive[job] === 1) return;
+    if (!this.isRunning(job) || !isMutator(this.#op[job]!)) return;
+    const volume = this.#volumes[job]!;
+    volume.exclusiveMutators += 1 - this.#exclusive[job]!;
     this.#exclusive[job] = 1;
-    this.#volumes[job]!.exclusiveMutators++;
+    if (volume.locks !== undefined) this.#locks.abandon(job, volume);
+  }
+
+  /** To be called after completions: jobs that waited for other threads try again. */
+  batchEnd(): void {
+    this.#locks.retry();
   }
 
   /** Takes the completions of file operations; the tag is the job. */
@@ -281,7 +290,7 @@ export class JobEngine {
       if (this.#state[job] === STATE_FILLING) this.#filled(job, volume, result);
       else this.#readDone(job, volume, result);
     } else if (op === OP_SYNC) {
-      this.#syncDone(volume, result);
+      this.#syncs.done(volume, result);
     } else if (op === OP_ADVISE || op === OP_EXTENTS) {
       this.extentCount[job] = result;
       this.#pass(op === OP_ADVISE ? volume.advices : volume.lookups);
@@ -332,6 +341,7 @@ export class JobEngine {
   // ---- Changes ----
 
   #startMutator(job: number, volume: Volume): void {
+    if (volume.locks !== undefined) this.#locks.arrive(job);
     if (this.#op[job] === OP_WRITE) {
       volume.map.written(this.offset[job]!, this.length[job]!);
       if (volume.holeMakers > 0) this.#spoilHoles(job, volume);
@@ -364,7 +374,7 @@ export class JobEngine {
 
   /** Zeroes are about to be made; they stay zeroes if no write that has started meets them. */
   #beginHole(job: number, volume: Volume): void {
-    if (!volume.map.tracksHoles) return;
+    if (!volume.map.remembersZeroes) return;
     for (let other = volume.firstMutator; other !== NO_JOB; other = this.#next[other]!) {
       if (this.#op[other] === OP_WRITE && this.#overlap(job, other)) return;
     }
@@ -393,13 +403,16 @@ export class JobEngine {
   }
 
   #runMutator(job: number, volume: Volume): void {
-    const op = this.#op[job]!;
+    if (this.#op[job] !== OP_WRITE) this.#enter(job, volume.clearings);
+    else if (volume.locks === undefined || this.#locks.take(job, volume)) this.#runWrite(job, volume);
+    else this.#state[job] = STATE_BLOCKED;
+  }
+
+  #runWrite(job: number, volume: Volume): void {
     const offset = this.offset[job]!;
     const length = this.length[job]!;
     this.#state[job] = STATE_RUNNING;
-    if (op !== OP_WRITE) {
-      this.#enter(job, volume.clearings);
-    } else if (!volume.isDirect(offset)) {
+    if (!volume.isDirect(offset)) {
       this.#writeBuffered(job, volume);
     } else if (volume.isAligned(offset, length)) {
       this.#ring.file(OP_WRITE, volume.directFile, this.data[job]!, length, offset, this.#flags[job]!, job);
@@ -443,6 +456,13 @@ export class JobEngine {
       this.#submitBuffered(job, volume);
     }
     this.#writeBack.proceed(volume);
+  }
+
+  /** Other threads let the job through. */
+  #startHolder(job: number): void {
+    const volume = this.#volumes[job]!;
+    if (this.#op[job] === OP_WRITE) this.#runWrite(job, volume);
+    else this.#clear(job, volume);
   }
 
   /**
@@ -502,6 +522,7 @@ export class JobEngine {
     if (next === NO_JOB) volume.lastMutator = previous;
     else this.#previous[next] = previous;
     volume.exclusiveMutators -= this.#exclusive[job]!;
+    if (volume.locks !== undefined) this.#locks.release(job, volume);
     if (volume.waitingMutators > 0) this.#wakeMutators(volume, next);
     this.#end(job, errno);
   }
@@ -538,9 +559,16 @@ export class JobEngine {
       this.#ring.extents(volume.anyFile, this.block[job]!, capacityBytes, length, offset, job);
       return;
     }
-    if (op !== OP_ADVISE) this.#beginHole(job, volume);
-    const flags = op === OP_ADVISE ? 0 : this.#flags[job]!;
-    this.#ring.file(op, volume.anyFile, 0, length, offset, flags, job);
+    if (op === OP_ADVISE) this.#ring.file(op, volume.anyFile, 0, length, offset, 0, job);
+    else if (volume.locks === undefined || this.#locks.take(job, volume)) this.#clear(job, volume);
+    else this.#state[job] = STATE_BLOCKED;
+  }
+
+  #clear(job: number, volume: Volume): void {
+    this.#state[job] = STATE_RUNNING;
+    this.#beginHole(job, volume);
+    const flags = this.#flags[job]!;
+    this.#ring.file(this.#op[job]!, volume.clearFile, 0, this.length[job]!, this.offset[job]!, flags, job);
   }
 
   /** Gives up a job that waits at a gate. */
@@ -551,36 +579,6 @@ export class JobEngine {
     gate.leave(job, this.#nextGated);
     if (isMutator(op)) this.#endMutator(job, volume, ECANCELED);
     else this.#end(job, ECANCELED);
-  }
-
-  // ---- Syncs ----
-
-  #startSync(volume: Volume, tag: number): void {
-    this.#ring.file(OP_SYNC, volume.anyFile, 0, 0, 0, 0, tag);
-  }
-
-  #syncDone(volume: Volume, result: number): void {
-    const first = volume.runningSyncs;
-    const later = volume.laterSyncs;
-    volume.runningSyncs = NO_JOB;
-    volume.laterSyncs = NO_JOB;
-    if (result < 0) {
-      volume.syncErrno = -result;
-      this.#endSyncs(first, -result);
-      this.#endSyncs(later, -result);
-      return;
-    }
-    volume.runningSyncs = later;
-    if (later !== NO_JOB) this.#startSync(volume, later);
-    this.#endSyncs(first, 0);
-  }
-
-  #endSyncs(first: number, errno: number): void {
-    for (let job = first; job !== NO_JOB; ) {
-      const next = this.#next[job]!;
-      this.#end(job, errno);
-      job = next;
-    }
   }
 }
 

@@ -1,10 +1,12 @@
 import type { Backing } from './backing.js';
 import { DirtyBytes } from './dirty-bytes.js';
 import { Gate, NO_JOB } from './gate.js';
-import { GranuleMap } from './granule-map.js';
+import { type ContentMap, GranuleMap, tracksHoles } from './granule-map.js';
 import { ReadAhead } from './read-ahead.js';
 import type { Ring } from './ring.js';
+import type { SharedVolume } from './shared-volume.js';
 import { FRAME_BYTES, LARGEST_BLOCK_BYTES } from './slab.js';
+import type { VolumeLocks } from './volume-locks.js';
 
 /**
  * A backing as one reactor uses it: its registered files, and the jobs that change it, in the order in which they
@@ -19,8 +21,9 @@ export class Volume {
   /** Files as numbered by the addon; -1 if there is none. */
   readonly directFile: number;
   readonly bufferedFile: number;
-  /** The file for what concerns the whole: sync, trim, zero. */
+  /** The file for what concerns the whole, such as sync; and the one to trim and zero. */
   readonly anyFile: number;
+  readonly clearFile: number;
   readonly #ring: Ring;
   readonly #wholeUnits: boolean;
 
@@ -31,11 +34,12 @@ export class Volume {
   exclusiveMutators = 0;
   /** How many of them wait for an older one. */
   waitingMutators = 0;
+  /** How many of them must come before what other threads begin, and hold nothing yet; and when the last of them came. */
+  markedMutators = 0;
+  lastMarked = 0;
   /** Syncs that the running fdatasync covers, and those that came too late for it. */
   runningSyncs = NO_JOB;
   laterSyncs = NO_JOB;
-  /** The error of a sync that failed, for good: what it was to bring to stable storage may be lost. */
-  syncErrno = 0;
   /** Learned: the filesystem can't zero ranges, even if it may punch holes; or if it may not. */
   punchUnsupported = false;
   keepUnsupported = false;
@@ -44,7 +48,9 @@ export class Volume {
   readonly advices = new Gate(1);
   readonly clearings = new Gate(4);
   /** What is known of the contents. */
-  readonly map: GranuleMap;
+  readonly map: ContentMap;
+  /** Keeps changes of other threads apart from ours; undefined if there are no others, or nobody writes. */
+  readonly locks: VolumeLocks | undefined;
   /** How many jobs at work will leave zeroes that the map is to know of. */
   holeMakers = 0;
   /** What writes through the page cache have left there; undefined where there are none. */
@@ -52,14 +58,19 @@ export class Volume {
   /** Of volumes that are read through the page cache. */
   readonly readAhead: ReadAhead | undefined;
 
-  constructor(ring: Ring, backing: Backing) {
+  readonly #shared: SharedVolume | undefined;
+  #syncErrno = 0;
+
+  /** `shared` is what the threads have in common that use the same file. */
+  constructor(ring: Ring, backing: Backing, shared?: SharedVolume) {
     this.#ring = ring;
+    this.#shared = shared;
+    this.locks = shared?.locks;
     this.backing = backing;
     this.sizeBytes = backing.sizeBytes;
     this.unitBytes = backing.unitBytes;
     this.directEndBytes = backing.directEndBytes;
-    // A block device may be written behind the page cache's back by whatever lies below it.
-    this.map = new GranuleMap(backing.sizeBytes, backing.locked && !backing.blockDevice);
+    this.map = shared?.map ?? new GranuleMap(backing.sizeBytes, tracksHoles(backing));
     this.#wholeUnits = backing.directEndBytes >= backing.sizeBytes;
     const { directFd, bufferedFd, blockDevice } = backing;
     this.directFile = directFd >= 0 ? ring.native.addFile(directFd, true, blockDevice) : -1;
@@ -69,11 +80,14 @@ export class Volume {
     this.dirty =
       writeBackFd >= 0 ? new DirtyBytes(ring.native.addFile(writeBackFd, false, blockDevice)) : undefined;
     this.anyFile = this.directFile >= 0 ? this.directFile : this.bufferedFile;
+    const { clearFd = -1 } = backing;
+    this.clearFile = clearFd >= 0 ? ring.native.addFile(clearFd, directFd >= 0, blockDevice) : this.anyFile;
   }
 
   /** Unregisters the files; only when nothing is in flight. The descriptors stay open. */
   close(): void {
     if (this.directFile >= 0) this.#ring.native.removeFile(this.directFile);
+    if (this.clearFile !== this.anyFile) this.#ring.native.removeFile(this.clearFile);
     if (this.bufferedFile >= 0) this.#ring.native.removeFile(this.bufferedFile);
     if (this.dirty) this.#ring.native.removeFile(this.dirty.file);
   }
@@ -86,6 +100,16 @@ export class Volume {
     return (
       this.#wholeUnits && length <= LARGEST_BLOCK_BYTES && ((offsetLow | length) & (this.unitBytes - 1)) === 0
     );
+  }
+
+  /** The error of a sync that failed, for good: what it was to bring to stable storage may be lost. 0 if none has. */
+  get syncErrno(): number {
+    return this.#shared === undefined ? this.#syncErrno : this.#shared.syncErrno;
+  }
+
+  set syncErrno(errno: number) {
+    if (this.#shared === undefined) this.#syncErrno = errno;
+    else this.#shared.syncErrno = errno;
   }
 
   /** Whether I/O at this offset goes around the page cache. */

@@ -50,6 +50,11 @@ export interface ServerOptions {
   readonly maxConnections?: number;
   /** Time a client has for the handshake, ms. Default 10 000. */
   readonly handshakeDeadlineMs?: number;
+  /**
+   * Threads that serve connections, 1 to 64. Default 1: the calling thread. With more, each of them has a thread of its own,
+   * and memory and requests in flight are divided among them: at least 8 MiB and 16 for each.
+   */
+  readonly threads?: number;
   /** Default: log nothing. */
   readonly logger?: Logger;
 }
@@ -63,6 +68,7 @@ export interface ServedExport {
   readonly readOnly: boolean;
   /** Whether I/O is direct; with `auto` this is what was found. */
   readonly direct: boolean;
+  /** Live; with more than one thread, look at it anew each time: what it holds is the sums at that moment. */
   readonly counters: ExportCounters;
 }
 

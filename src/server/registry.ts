@@ -11,25 +11,12 @@ export class Registry implements ExportDirectory {
   readonly defaultExport: string;
   shuttingDown = false;
 
-  /** Throws AIONBD_E_EXPORT_NAME for a name that is too long, used twice, or the default and not there. */
+  /** Throws as {@link checkExports} does. */
   constructor(exports: readonly Export[], defaultExport: string | undefined) {
+    this.defaultExport = checkExports(exports, defaultExport);
     for (const target of exports) {
-      checkText(target.name, 'name', target.name);
-      checkText(target.description, 'description', target.name);
-      if (this.#exports.has(target.name)) {
-        const remedy = 'give each export a name of its own with --export name=N,path=P';
-        throw new AionbdError('AIONBD_E_EXPORT_NAME', `two exports are named "${target.name}"; ${remedy}`);
-      }
       this.#exports.set(target.name, target);
       this.#offers.set(target.name, offerOf(target));
-    }
-    this.defaultExport = defaultExport ?? exports[0]?.name ?? '';
-    if (!this.#exports.has(this.defaultExport)) {
-      const known = [...this.#exports.keys()].map((name) => `"${name}"`).join(', ') || 'none';
-      throw new AionbdError(
-        'AIONBD_E_EXPORT_NAME',
-        `the default export "${this.defaultExport}" is not among the exports (${known})`,
-      );
     }
   }
 
@@ -45,6 +32,32 @@ export class Registry implements ExportDirectory {
   exportOf(offer: ExportOffer): Export {
     return this.#exports.get(offer.name)!;
   }
+}
+
+/**
+ * The name of the default export. Throws AIONBD_E_EXPORT_NAME for a name or description that is too long, a name that is used
+ * twice, or a default that is not there.
+ */
+export function checkExports(
+  exports: readonly { readonly name: string; readonly description: string }[],
+  defaultExport = exports[0]?.name ?? '',
+): string {
+  const names = new Set<string>();
+  for (const { name, description } of exports) {
+    checkText(name, 'name', name);
+    checkText(description, 'description', name);
+    if (names.has(name)) {
+      const remedy = 'give each export a name of its own with --export name=N,path=P';
+      throw new AionbdError('AIONBD_E_EXPORT_NAME', `two exports are named "${name}"; ${remedy}`);
+    }
+    names.add(name);
+  }
+  if (names.has(defaultExport)) return defaultExport;
+  const known = [...names].map((name) => `"${name}"`).join(', ') || 'none';
+  throw new AionbdError(
+    'AIONBD_E_EXPORT_NAME',
+    `the default export "${defaultExport}" is not among the exports (${known})`,
+  );
 }
 
 function checkText(text: string, what: string, name: string): void {

@@ -1,5 +1,6 @@
 import { AionbdError } from '../errors.js';
 import type { ServerOptions } from './api.js';
+import type { Shares } from './connections.js';
 
 const MIB = 1024 * 1024;
 
@@ -10,6 +11,7 @@ export interface Settings {
   readonly maxConnections: number;
   readonly handshakeDeadlineMs: number;
   readonly busyPoll: 'auto' | 'off' | number;
+  readonly threads: number;
 }
 
 type NumberSetting = Exclude<keyof Settings, 'busyPoll'>;
@@ -26,6 +28,7 @@ const LIMITS: Readonly<Record<NumberSetting, Limits>> = Object.freeze({
   queueDepth: { initial: 1024, least: 16, most: 32768 },
   maxConnections: { initial: 1024, least: 1, most: 65536 },
   handshakeDeadlineMs: { initial: 10_000, least: 10, most: 2 ** 31 - 1 },
+  threads: { initial: 1, least: 1, most: 64 },
 });
 
 /** Throws AIONBD_E_USAGE for a number outside of its limits, or no exports. */
@@ -33,13 +36,42 @@ export function checkedSettings(options: ServerOptions): Settings {
   if (options.exports.length === 0) {
     throw new AionbdError('AIONBD_E_USAGE', 'there is nothing to export; name a file');
   }
-  return Object.freeze({
+  const settings: Settings = Object.freeze({
     bufferMemoryBytes: Math.floor(checked(options, 'bufferMemoryBytes') / FRAME) * FRAME,
     queueDepth: checked(options, 'queueDepth'),
     maxConnections: checked(options, 'maxConnections'),
     handshakeDeadlineMs: checked(options, 'handshakeDeadlineMs'),
     busyPoll: checkedBusyPoll(options.busyPoll ?? 'auto'),
+    threads: checked(options, 'threads'),
   });
+  sharesOf(settings);
+  return settings;
+}
+
+/**
+ * What each thread gets of what is given for all. Throws AIONBD_E_USAGE if that is too little; {@link checkedSettings} has
+ * made sure that it is not.
+ */
+export function sharesOf(settings: Settings): Shares {
+  const { threads, handshakeDeadlineMs, busyPoll } = settings;
+  const bufferMemoryBytes = Math.floor(settings.bufferMemoryBytes / threads / FRAME) * FRAME;
+  const queueDepth = Math.floor(settings.queueDepth / threads);
+  if (bufferMemoryBytes < LIMITS.bufferMemoryBytes.least) {
+    const mib = settings.bufferMemoryBytes / MIB;
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      `${mib} MiB of buffer memory is too little for ${threads} threads, which need 8 MiB each: ` +
+        `give at least --buffer-memory ${8 * threads}M, or fewer --threads`,
+    );
+  }
+  if (queueDepth < LIMITS.queueDepth.least) {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      `a queue depth of ${settings.queueDepth} is too little for ${threads} threads, which need 16 each: ` +
+        `give at least --queue-depth ${16 * threads}, or fewer --threads`,
+    );
+  }
+  return Object.freeze({ bufferMemoryBytes, queueDepth, busyPoll, handshakeDeadlineMs });
 }
 
 const FRAME = 4096;

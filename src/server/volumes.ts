@@ -1,9 +1,12 @@
 import { fdatasync, fstatSync } from 'node:fs';
-import { type Backing, identify, openBacking } from '../engine/backing.js';
+import { type Backing, identify, openBacking, reopenBacking } from '../engine/backing.js';
+import { type ContentMap, tracksHoles } from '../engine/granule-map.js';
 import type { Ring } from '../engine/ring.js';
+import { SharedVolume, type SharedVolumeMemory } from '../engine/shared-volume.js';
 import { Volume } from '../engine/volume.js';
 import { AionbdError } from '../errors.js';
 import type { DirectMode, ExportOptions, Logger } from './api.js';
+import type { VolumePlan } from './messages.js';
 
 /** Opens each file once, however many exports name it, and writable if any of them is. */
 export class Volumes {
@@ -11,8 +14,11 @@ export class Volumes {
   readonly #volumes = new Map<string, Volume>();
   /** By path, as looked at once: what a path leads to may change. */
   readonly #identities = new Map<string, string>();
-  /** When the files that nobody here writes to were last changed, ns since 1970. */
-  readonly #changedAt = new Map<Volume, bigint>();
+  /** What threads have in common of each file, and their own ways to it. */
+  readonly #shared = new Map<string, SharedVolumeMemory>();
+  readonly #reopened: Backing[] = [];
+  /** The files that nobody here writes to: when they were last changed, ns since 1970, and what is known of them. */
+  readonly #watched = new Map<Backing, { readonly changedAt: bigint; readonly map: ContentMap }>();
 
   /** Throws AIONBD_E_FILE, AIONBD_E_DIRECT or AIONBD_E_LOCKED; nothing stays open then. */
   constructor(exports: readonly ExportOptions[], lock: boolean, logger: Logger) {
@@ -43,7 +49,32 @@ export class Volumes {
     for (const [identity, backing] of this.#backings) {
       const volume = new Volume(ring, backing);
       this.#volumes.set(identity, volume);
-      if (backing.readOnly && volume.map.tracksHoles) this.#changedAt.set(volume, changeTime(backing));
+      this.#watch(backing, volume.map);
+    }
+  }
+
+  /** For several threads: allocates what they have in common of each file. */
+  share(): void {
+    for (const [identity, backing] of this.#backings) {
+      const memory = SharedVolume.allocate(backing);
+      this.#shared.set(identity, memory);
+      this.#watch(backing, new SharedVolume(memory, backing).map);
+    }
+  }
+
+  /** What one more thread is to know of the files, in their order; {@link share} comes first. Throws AIONBD_E_FILE. */
+  planForThread(): VolumePlan[] {
+    return [...this.#backings].map(([identity, backing]) => {
+      const reopened = reopenBacking(backing);
+      this.#reopened.push(reopened);
+      const { close, ...facts } = reopened;
+      return { backing: facts, shared: this.#shared.get(identity)! };
+    });
+  }
+
+  #watch(backing: Backing, map: ContentMap): void {
+    if (backing.readOnly && tracksHoles(backing)) {
+      this.#watched.set(backing, { changedAt: changeTime(backing), map });
     }
   }
 
@@ -52,11 +83,10 @@ export class Volumes {
    * is worth nothing. (Not everybody who writes asks for the lock.)
    */
   checkUnchanged(logger: Logger): void {
-    for (const [volume, before] of this.#changedAt) {
-      const { backing } = volume;
-      if (changeTime(backing) === before) continue;
-      this.#changedAt.delete(volume);
-      volume.map.distrust();
+    for (const [backing, { changedAt, map }] of this.#watched) {
+      if (changeTime(backing) === changedAt) continue;
+      this.#watched.delete(backing);
+      map.distrust();
       const fields = { path: backing.path };
       logger.warn(fields, 'somebody else has changed this file; replies will not tell its holes any more');
     }
@@ -65,6 +95,15 @@ export class Volumes {
   /** The volume of a path that was given to the constructor. */
   of(path: string): Volume {
     return this.#volumes.get(this.#identities.get(path)!)!;
+  }
+
+  /** The file behind a path that was given to the constructor, and its place in their order. */
+  backingOf(path: string): Backing {
+    return this.#backings.get(this.#identities.get(path)!)!;
+  }
+
+  indexOf(path: string): number {
+    return [...this.#backings.keys()].indexOf(this.#identities.get(path)!);
   }
 
   #groupByFile(exports: readonly ExportOptions[]): Map<string, ExportOptions[]> {
@@ -97,6 +136,7 @@ export class Volumes {
 
   /** Closes all descriptors, which also gives up the locks. */
   close(): void {
+    for (const backing of this.#reopened.splice(0)) backing.close();
     for (const backing of this.#backings.values()) backing.close();
     this.#backings.clear();
   }

@@ -105,6 +105,7 @@ export class Transmission {
 
   /** Lets those who wait for memory or requests try again, in their order. */
   batchEnd(): void {
+    this.#jobs.batchEnd();
     if (!this.#core.gaveBack) return;
     this.#core.gaveBack = false;
     let client = this.#core.takeWaiting();

@@ -79,6 +79,8 @@ t.test('after close every method throws an error that says so', async (t) => {
     listenerPort: () => native.listenerPort(0),
     removeListener: () => native.removeListener(0),
     peerName: () => native.peerName(0),
+    detach: () => native.detach(0),
+    adopt: () => native.adopt(-1),
   };
   for (const when of ['while it closes', 'when it is closed']) {
     for (const [name, call] of Object.entries(calls)) {

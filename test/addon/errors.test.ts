@@ -44,6 +44,8 @@ t.test('operations on a number that is no connection or listener answer EBADF', 
   t.equal(reactor.native.removeListener(0), EBADF);
   t.equal(reactor.native.listenerPort(0), 0);
   t.equal(reactor.native.peerName(-1), '');
+  t.equal(reactor.native.detach(0), EBADF);
+  t.equal(reactor.native.adopt(-1), EBADF);
 });
 
 t.test('an operation that does not exist answers EINVAL', async (t) => {

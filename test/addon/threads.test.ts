@@ -102,6 +102,7 @@ t.test('a thread may be terminated while it calls into the addon', async (t) => 
       addFile: 'reactor.native.removeFile(reactor.native.addFile(0, true, false))',
       listen: 'reactor.native.listenTcp("no address", 0, 1); reactor.native.listenUnix("", 1)',
       names: 'reactor.native.peerName(3); reactor.native.listenerPort(3); reactor.native.removeListener(3)',
+      handing: 'reactor.native.adopt(-1); reactor.native.detach(3)',
       probe: 'try { addon.probeFile(-1); } catch {} addon.lockFile(-1, true)',
       closed: 'try { closed.native.submit(0); } catch {}',
       make: 'try { new Small({ queueDepth: 0 }); } catch {} try { new Small({ memoryBytes: 2 ** 46 }); } catch {}',
@@ -121,7 +122,7 @@ t.test('a thread may be terminated while it calls into the addon', async (t) => 
       for (const worker of workers) ended.push(await worker.terminate());
     }
     return ended.every((code) => code === 1) && ended.length;`;
-  t.equal(await inProcess(body), 18);
+  t.equal(await inProcess(body), 20);
 });
 
 t.test('a thread that is terminated while its onTurn never returns ends', async (t) => {

@@ -18,7 +18,7 @@ async function refused(test: Test, argv: string[], ...parts: string[]): Promise<
 t.test('serve takes every flag of its own, long and short', async (t) => {
   const argv =
     'serve a.img -l h:1 b.img --listen=h:2 -e name=x,path=y --export name=z,path=z --read-only --direct on --no-lock ' +
-    '--buffer-memory 1G --queue-depth 32 --busy-poll 20 --metrics off --log-level debug --log-format json c.img';
+    '--buffer-memory 1G --queue-depth 32 --busy-poll 20 --threads 2 --metrics off --log-level debug --log-format json c.img';
   t.strictSame(await read(...argv.split(' ')), {
     kind: 'serve',
     flags: {
@@ -31,6 +31,7 @@ t.test('serve takes every flag of its own, long and short', async (t) => {
       bufferMemory: '1G',
       queueDepth: '32',
       busyPoll: '20',
+      threads: '2',
       metrics: 'off',
       logLevel: 'debug',
       logFormat: 'json',
@@ -80,6 +81,7 @@ t.test('a flag that takes one value is refused a second', async (t) => {
     ['--buffer-memory', '1G'],
     ['--queue-depth', '16'],
     ['--busy-poll', 'off'],
+    ['--threads', '2'],
   ] as const) {
     await refused(t, ['serve', 'a', flag, value, flag, value], `${flag} is given 2 times`);
   }
@@ -100,7 +102,9 @@ t.test('what is missing is refused by its name', async (t) => {
   await refused(t, [], 'no command given', 'serve, create, completion', 'aionbd --help');
   await refused(t, ['create', '--size', '1'], 'a file name is missing');
   await refused(t, ['create', 'a'], '--size');
-  const flags = 'listen export direct buffer-memory queue-depth busy-poll metrics log-level'.split(' ');
+  const flags = 'listen export direct buffer-memory queue-depth busy-poll threads metrics log-level'.split(
+    ' ',
+  );
   for (const flag of flags) {
     await refused(t, ['serve', 'a', `--${flag}`], flag, 'a value is missing');
   }

@@ -51,6 +51,7 @@ t.test('whatever is read without yargs, yargs reads alike', async (t) => {
       '--buffer-memory',
       '--queue-depth',
       '--busy-poll',
+      '--threads',
     ],
     ...[
       '--metrics',

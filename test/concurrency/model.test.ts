@@ -311,3 +311,14 @@ for (const backingCase of BACKING_CASES) {
 t.test('the same with hardly any memory, on a file, direct', { timeout: 90_000 }, (t) =>
   check(t, { title: '', kind: 'file', direct: 'on' }, ['--buffer-memory', '8M', '--queue-depth', '64']),
 );
+
+const ON_THREADS = [
+  'a file, direct',
+  'a block device, buffered',
+  'a block device with 4 KiB sectors, direct',
+];
+for (const { title, kind, direct } of BACKING_CASES.filter(({ title }) => ON_THREADS.includes(title))) {
+  t.test(`the same on four threads, on ${title}`, { timeout: 90_000 }, (t) =>
+    check(t, { title, kind, direct }, ['--threads', '4']),
+  );
+}

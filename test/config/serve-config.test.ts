@@ -16,6 +16,7 @@ t.test('a file alone is served with the defaults', async (t) => {
       bufferMemoryBytes: 64 * 1024 * 1024,
       queueDepth: 1024,
       busyPoll: 'auto',
+      threads: 1,
     },
     listen: [
       {
@@ -128,6 +129,19 @@ t.test('a flag with a value that is not usable is refused with the usable ones',
   refused(t, { files, listen: ['10809'] }, 'AIONBD_E_ADDRESS', '"10809"');
   refused(t, { files, metrics: 'on' }, 'AIONBD_E_ADDRESS', '"on"');
   refused(t, { files, listen: ['127.0.0.1:1', 'localhost:1'] }, 'AIONBD_E_ADDRESS', '"localhost:1"', 'twice');
+});
+
+t.test('threads are numbers up to 64, and there has to be enough to divide among them', async (t) => {
+  const files = ['a'];
+  t.equal(serveConfig({ files, threads: '8' }).server.threads, 8, 'eight of the defaults');
+  for (const threads of ['0', '65', '', '-1', '1.5', '2k', 'auto']) {
+    refused(t, { files, threads }, 'AIONBD_E_USAGE', '--threads', JSON.stringify(threads), '1 to 64');
+  }
+  refused(t, { files, threads: '9' }, 'AIONBD_E_USAGE', '"9"', '--buffer-memory 72M', 'fewer threads');
+  const little = { files, threads: '4', queueDepth: '63' };
+  refused(t, little, 'AIONBD_E_USAGE', '"4"', '--queue-depth 64', 'fewer threads');
+  const enough = serveConfig({ files, threads: '64', queueDepth: '1024', bufferMemory: '512M' });
+  t.equal(enough.server.threads, 64);
 });
 
 t.test('the configuration is frozen to its leaves', async (t) => {

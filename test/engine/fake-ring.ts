@@ -29,10 +29,11 @@ export class FakeRing {
   readonly removed: number[] = [];
   #files = 0;
 
-  constructor(memoryBytes: number, diskBytes: number) {
+  /** `disk`: one that other rings have, too. */
+  constructor(memoryBytes: number, diskBytes: number, disk = new Uint8Array(diskBytes)) {
     this.bytes = new Uint8Array(memoryBytes);
     this.doubles = new Float64Array(this.bytes.buffer);
-    this.disk = new Uint8Array(diskBytes);
+    this.disk = disk;
   }
 
   readonly native = {
@@ -68,6 +69,8 @@ export class FakeRing {
   ): void {
     this.file(OP_EXTENTS, file, buffer, length, offset, 0, tag);
   }
+
+  kick(): void {}
 
   cancel(tag: number): void {
     this.cancelled.push(tag);

@@ -1,0 +1,259 @@
+import {
+  type BusyPoll,
+  type CompletionSink,
+  OP_ACCEPT,
+  OP_CLOSE,
+  OP_RECV,
+  OP_SEND,
+  Ring,
+} from '../engine/ring.js';
+import { FRAME_BYTES, Slab } from '../engine/slab.js';
+import type { Export } from '../export/export.js';
+import { Client, STATUS_OPEN, type Terms } from '../transmission/client.js';
+import { TAG_NUMBER_MASK } from '../transmission/core.js';
+import { Transmission } from '../transmission/transmission.js';
+import type { ConnectionInfo, Logger } from './api.js';
+import { Handshake } from './handshake.js';
+import type { Home, HomeEvents } from './home.js';
+import type { Registry } from './registry.js';
+
+/** Requests that are on their way when a stop begins are still answered ESHUTDOWN, ms. */
+const STOP_GRACE_MS = 100;
+const STOP_POLL_MS = 10;
+
+/** What one reactor may use of everything. */
+export interface Shares {
+  readonly bufferMemoryBytes: number;
+  readonly queueDepth: number;
+  readonly busyPoll: BusyPoll;
+  readonly handshakeDeadlineMs: number;
+}
+
+/** One connection, from its beginning to its close. */
+interface Connection {
+  readonly id: number;
+  readonly number: number;
+  readonly peer: string;
+  exportName: string | undefined;
+  handshake: Handshake | undefined;
+  client: Client | undefined;
+  deadline: NodeJS.Timeout | undefined;
+  reason: string;
+  closing: boolean;
+}
+
+/** The connections of one reactor: their handshakes, their requests, and their ends. */
+export class Connections implements CompletionSink, Home {
+  readonly #shares: Shares;
+  readonly #logger: Logger;
+  readonly #events: HomeEvents;
+  readonly #ring: Ring;
+  readonly #slab: Slab;
+  readonly #registry: Registry;
+  readonly #transmission: Transmission;
+  /** By the reactor's number. */
+  readonly #connections: (Connection | undefined)[] = [];
+  #count = 0;
+  #allGone: (() => void) | undefined;
+  /** An ACCEPT of the same ring is complete. Set once, where connections are accepted on it. */
+  accepted: (listener: number, result: number) => void = () => {};
+
+  /** A ring with memory for all of this. Throws AIONBD_E_AIO_LIMIT, AIONBD_E_MEMORY or AIONBD_E_ADDON. */
+  static openRing({ bufferMemoryBytes, queueDepth, busyPoll }: Shares): Ring {
+    return new Ring({ memoryBytes: headerBytes(queueDepth) + bufferMemoryBytes, queueDepth, busyPoll });
+  }
+
+  /** `ring` comes from {@link openRing} with the same shares. */
+  constructor(ring: Ring, shares: Shares, registry: Registry, logger: Logger, events: HomeEvents) {
+    this.#ring = ring;
+    this.#shares = shares;
+    this.#registry = registry;
+    this.#logger = logger;
+    this.#events = events;
+    this.#slab = new Slab(headerBytes(shares.queueDepth), shares.bufferMemoryBytes);
+    this.#transmission = new Transmission(ring, this.#slab, shares.queueDepth, 0, logger);
+    ring.attach(this);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  tick(): void {
+    this.#transmission.endStalled(this.#clients(), Date.now());
+    this.#ring.kick();
+  }
+
+  // ---- completions ----
+
+  complete(op: number, tag: number, result: number): void {
+    switch (op) {
+      case OP_RECV:
+        this.#received(tag, result);
+        return;
+      case OP_SEND:
+        if (Transmission.isOwnSend(tag)) this.#transmission.sent(tag, result);
+        else this.#connections[tag & TAG_NUMBER_MASK]?.handshake?.sent(result);
+        return;
+      case OP_ACCEPT:
+        this.accepted(tag, result);
+        return;
+      case OP_CLOSE:
+        this.#closed(tag);
+        return;
+      default:
+        this.#transmission.fileDone(op, tag, result);
+    }
+  }
+
+  batchEnd(): void {
+    this.#transmission.batchEnd();
+  }
+
+  #received(number: number, result: number): void {
+    const connection = this.#connections[number];
+    if (connection?.client) this.#transmission.received(connection.client, result);
+    else connection?.handshake?.received(result);
+  }
+
+  // ---- connections ----
+
+  begin(number: number, id: number, peer: string): void {
+    const connection = this.#add(number, id, peer);
+    const { handshakeDeadlineMs } = this.#shares;
+    connection.handshake = Handshake.begin(this.#ring, this.#slab, number, this.#registry, {
+      chosen: (offer, terms, start, end) =>
+        this.#chosen(connection, this.#registry.exportOf(offer), terms, start, end),
+      failed: (reason) => this.#end(connection, reason),
+    });
+    if (!connection.handshake) {
+      this.#transmission.turnedAway();
+      this.#end(connection, 'there is no buffer memory left; raise --buffer-memory');
+      return;
+    }
+    connection.deadline = setTimeout(() => {
+      this.#end(connection, `the handshake took longer than ${handshakeDeadlineMs} ms`);
+      this.#ring.kick();
+    }, handshakeDeadlineMs);
+  }
+
+  refuse(number: number, id: number, peer: string, reason: string): void {
+    this.#end(this.#add(number, id, peer), reason);
+  }
+
+  #add(number: number, id: number, peer: string): Connection {
+    const connection: Connection = {
+      id,
+      number,
+      peer,
+      exportName: undefined,
+      handshake: undefined,
+      client: undefined,
+      deadline: undefined,
+      reason: '',
+      closing: false,
+    };
+    this.#connections[number] = connection;
+    this.#count++;
+    return connection;
+  }
+
+  #chosen(connection: Connection, target: Export, terms: Terms, start: number, end: number): void {
+    clearTimeout(connection.deadline);
+    const handshake = connection.handshake!;
+    this.#slab.give(handshake.sendBlock);
+    connection.handshake = undefined;
+    connection.exportName = target.name;
+    const block = handshake.receiveBlock;
+    const { number, peer } = connection;
+    const client = new Client(number, target, peer, block, FRAME_BYTES, start, end, terms);
+    connection.client = client;
+    const { replies } = terms;
+    this.#logger.info({ connection: connection.id, peer, export: target.name, replies }, 'connected');
+    this.#events.began(infoOf(connection));
+    if (this.#registry.shuttingDown) this.#transmission.refuseNew(client);
+    this.#transmission.open(client);
+  }
+
+  /** Ends a connection that has no client yet; a client is ended by the transmission. */
+  #end(connection: Connection, reason: string): void {
+    if (connection.closing || connection.client) return;
+    connection.closing = true;
+    connection.reason = reason;
+    clearTimeout(connection.deadline);
+    connection.handshake?.abandon();
+    this.#ring.close(connection.number, connection.number);
+  }
+
+  #closed(number: number): void {
+    const connection = this.#connections[number];
+    // One that was accepted after its listener had ended.
+    if (!connection) return;
+    this.#connections[number] = undefined;
+    this.#count--;
+    const { client, handshake } = connection;
+    if (client) {
+      this.#transmission.closed(client);
+      connection.reason = client.reason;
+    } else if (handshake) {
+      this.#slab.give(handshake.receiveBlock);
+      this.#slab.give(handshake.sendBlock);
+    }
+    const fields = { connection: connection.id, peer: connection.peer, reason: connection.reason };
+    if (client) this.#logger.info({ ...fields, export: client.target.name }, 'disconnected');
+    else this.#logger.debug(fields, 'the handshake led to nothing');
+    this.#events.ended(infoOf(connection));
+    if (this.#count === 0) this.#allGone?.();
+  }
+
+  // ---- the end ----
+
+  async drain(deadlineMs: number): Promise<void> {
+    const deadline = Date.now() + deadlineMs;
+    const graceEnd = Math.min(Date.now() + STOP_GRACE_MS, deadline);
+    this.#registry.shuttingDown = true;
+    for (const connection of this.#connections) {
+      if (connection?.client) this.#transmission.refuseNew(connection.client);
+    }
+    this.#ring.kick();
+    if (this.#count === 0) return;
+    const gone = new Promise<void>((resolve) => {
+      this.#allGone = resolve;
+    });
+    const timer = setInterval(() => {
+      this.#endIdle(Date.now() >= graceEnd, Date.now() >= deadline);
+      this.#ring.kick();
+    }, STOP_POLL_MS);
+    await gone;
+    clearInterval(timer);
+  }
+
+  /** Waits for I/O whose connection is gone; only then is everything that will ever be written on its way. */
+  shutdown(): Promise<void> {
+    return this.#ring.shutdown();
+  }
+
+  #clients(): Client[] {
+    return this.#connections.flatMap((connection) => connection?.client ?? []);
+  }
+
+  #endIdle(graceIsOver: boolean, mustEnd: boolean): void {
+    if (!graceIsOver) return;
+    for (const connection of this.#connections) {
+      if (!connection) continue;
+      const { client } = connection;
+      if (!client) this.#end(connection, 'the server stops');
+      else if (mustEnd) this.#transmission.drop(client, 'the server stops; requests were still in flight');
+      else if (client.status === STATUS_OPEN) this.#transmission.leave(client, 'the server stops');
+    }
+  }
+}
+
+function headerBytes(queueDepth: number): number {
+  return Math.ceil(Transmission.headerBytes(queueDepth) / FRAME_BYTES) * FRAME_BYTES;
+}
+
+function infoOf(connection: Connection): ConnectionInfo {
+  const { id, peer, exportName, reason } = connection;
+  return reason === '' ? { id, peer, exportName } : { id, peer, exportName, reason };
+}

@@ -1,0 +1,55 @@
+import type { Backing } from '../engine/backing.js';
+import type { SharedVolumeMemory } from '../engine/shared-volume.js';
+import type { ErrorCode } from '../errors.js';
+import type { ConnectionInfo, Logger } from './api.js';
+import type { Shares } from './connections.js';
+
+/** A file as one thread uses it: descriptors of its own, and what all have in common. */
+export interface VolumePlan {
+  readonly backing: Omit<Backing, 'close'>;
+  readonly shared: SharedVolumeMemory;
+}
+
+export interface ExportPlan {
+  readonly name: string;
+  readonly description: string;
+  readonly readOnly: boolean;
+  /** Index among the volumes. */
+  readonly volume: number;
+  /** Of this thread alone; see {@link ExportCounters}. */
+  readonly counters: SharedArrayBuffer;
+}
+
+/** What a thread is started with. */
+export interface ThreadPlan {
+  readonly shares: Shares;
+  readonly volumes: readonly VolumePlan[];
+  readonly exports: readonly ExportPlan[];
+  readonly defaultExport: string;
+  /** Int32: descriptors of connections on their way to the thread, see {@link Handover}. */
+  readonly handover: SharedArrayBuffer;
+}
+
+/** From the main thread. They arrive in their order. */
+export type Order =
+  /** A connection is in this slot of the handover. */
+  | { readonly kind: 'connection'; readonly slot: number; readonly id: number; readonly peer: string }
+  /** No connection comes after this. */
+  | { readonly kind: 'drain'; readonly deadlineMs: number }
+  /** No thread has connections any more. */
+  | { readonly kind: 'shutdown' };
+
+/** From a thread. */
+export type Report =
+  | { readonly kind: 'ready' }
+  /** Instead of `ready`: a code if the failure was to be expected, else a stack. */
+  | { readonly kind: 'failed'; readonly code: ErrorCode | undefined; readonly message: string }
+  | { readonly kind: 'began'; readonly info: ConnectionInfo }
+  | { readonly kind: 'ended'; readonly info: ConnectionInfo }
+  | {
+      readonly kind: 'log';
+      readonly level: keyof Logger;
+      readonly fields: object;
+      readonly message: string;
+    }
+  | { readonly kind: 'drained' };

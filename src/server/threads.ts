@@ -1,0 +1,226 @@
+import { closeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import type { Ring } from '../engine/ring.js';
+import { AionbdError } from '../errors.js';
+import type { Logger } from './api.js';
+import { Handover } from './handover.js';
+import type { Home, HomeEvents } from './home.js';
+import type { Order, Report, ThreadPlan } from './messages.js';
+
+/** What a thread runs. The one place that knows where it is. */
+const ENTRY = new URL('../server/thread.js', import.meta.url);
+
+/** The main thread's side of one thread. */
+class ThreadHandle {
+  readonly #name: string;
+  readonly #worker: Worker;
+  readonly #handover: Handover;
+  readonly #logger: Logger;
+  readonly #events: HomeEvents;
+  readonly ready: Promise<void>;
+  readonly drained: Promise<void>;
+  /** The thread is gone, for whatever reason. */
+  readonly exited: Promise<void>;
+  #isReady = false;
+  /** Its end is asked for, or has been told of. */
+  #mayEnd = false;
+  #resolveDrained!: () => void;
+  #settleReady!: { readonly resolve: () => void; readonly reject: (error: Error) => void };
+  isAlive = true;
+  /** Connections that were given to it and have not ended. */
+  count = 0;
+
+  constructor(name: string, plan: ThreadPlan, logger: Logger, events: HomeEvents) {
+    this.#name = name;
+    this.#logger = logger;
+    this.#events = events;
+    this.#handover = new Handover(plan.handover);
+    this.ready = new Promise((resolve, reject) => {
+      this.#settleReady = { resolve, reject };
+    });
+    this.drained = new Promise((resolve) => {
+      this.#resolveDrained = resolve;
+    });
+    // A flag that Node refuses together with a file, such as ours; a program given by --eval may have it.
+    const execArgv = process.execArgv.filter((flag) => !flag.startsWith('--input-type'));
+    this.#worker = new Worker(ENTRY, { workerData: plan, name, execArgv });
+    this.exited = new Promise((resolve) => {
+      this.#worker.once('exit', () => {
+        this.#gone();
+        resolve();
+        this.#fail(new Error(`${name} has ended by itself`));
+      });
+    });
+    this.#worker.on('message', (report: Report) => this.#heard(report));
+    this.#worker.on('error', (error) => this.#fail(error));
+  }
+
+  /** Takes over the descriptor. */
+  give(fd: number, id: number, peer: string): void {
+    const slot = this.#handover.give(fd);
+    if (slot < 0) {
+      closeSync(fd);
+      this.#events.ended({ id, peer, exportName: undefined, reason: 'the thread has no room for it' });
+      return;
+    }
+    this.count++;
+    this.#order({ kind: 'connection', slot, id, peer });
+  }
+
+  drain(deadlineMs: number): void {
+    this.#order({ kind: 'drain', deadlineMs });
+  }
+
+  shutdown(): void {
+    this.#mayEnd = true;
+    this.#order({ kind: 'shutdown' });
+  }
+
+  async terminate(): Promise<void> {
+    this.#mayEnd = true;
+    await this.#worker.terminate();
+    await this.exited;
+  }
+
+  #order(order: Order): void {
+    this.#worker.postMessage(order);
+  }
+
+  #heard(report: Report): void {
+    switch (report.kind) {
+      case 'ready':
+        this.#isReady = true;
+        this.#settleReady.resolve();
+        return;
+      case 'failed':
+        this.#mayEnd = true;
+        this.#settleReady.reject(
+          report.code === undefined
+            ? new Error(report.message)
+            : new AionbdError(report.code, report.message),
+        );
+        return;
+      case 'began':
+        this.#events.began(report.info);
+        return;
+      case 'ended':
+        this.count--;
+        this.#events.ended(report.info);
+        return;
+      case 'log':
+        this.#logger[report.level](report.fields, report.message);
+        return;
+      case 'drained':
+        this.#resolveDrained();
+        return;
+    }
+  }
+
+  #gone(): void {
+    this.isAlive = false;
+    this.count = 0;
+    this.#handover.closeAll();
+    this.#resolveDrained();
+  }
+
+  /**
+   * What nobody expected on a thread is what nobody expected on this one: locks and counters that the thread held are
+   * of no use any more, and whoever deals with uncaught exceptions has to know.
+   */
+  #fail(error: Error): void {
+    if (this.#mayEnd) return;
+    this.#mayEnd = true;
+    if (!this.#isReady) {
+      this.#settleReady.reject(error);
+      return;
+    }
+    this.#logger.error({ thread: this.#name, error: error.message }, 'a thread has failed');
+    // Not from here: others want to hear of the thread's end, too.
+    process.nextTick(() => {
+      throw error;
+    });
+  }
+}
+
+/** Threads that have a reactor each. Connections are accepted on the main thread and given to the one that has fewest. */
+export class Threads implements Home {
+  readonly #ring: Ring;
+  readonly #logger: Logger;
+  readonly #events: HomeEvents;
+  readonly #threads: readonly ThreadHandle[];
+  /** Who got the last connection: of equals, the next one in turn gets the next. */
+  #last = -1;
+
+  /** Starts one thread for each plan. `ring` is the one that accepts. Throws what a thread's ring throws; none is left then. */
+  static async start(
+    ring: Ring,
+    plans: readonly ThreadPlan[],
+    logger: Logger,
+    events: HomeEvents,
+  ): Promise<Threads> {
+    const threads = plans.map((plan, i) => new ThreadHandle(`aionbd-${i + 1}`, plan, logger, events));
+    try {
+      await Promise.all(threads.map((thread) => thread.ready));
+    } catch (error) {
+      await Promise.all(threads.map((thread) => thread.terminate()));
+      throw error;
+    }
+    return new Threads(ring, threads, logger, events);
+  }
+
+  private constructor(ring: Ring, threads: readonly ThreadHandle[], logger: Logger, events: HomeEvents) {
+    this.#ring = ring;
+    this.#threads = threads;
+    this.#logger = logger;
+    this.#events = events;
+  }
+
+  get count(): number {
+    return this.#threads.reduce((sum, { count }) => sum + count, 0);
+  }
+
+  begin(number: number, id: number, peer: string): void {
+    const thread = this.#choose();
+    if (thread === undefined) {
+      this.refuse(number, id, peer, 'there is no thread left to serve it');
+      return;
+    }
+    const fd = this.#ring.native.detach(number);
+    if (fd < 0) this.refuse(number, id, peer, `it could not be given to a thread (errno ${-fd})`);
+    else thread.give(fd, id, peer);
+  }
+
+  refuse(number: number, id: number, peer: string, reason: string): void {
+    this.#ring.close(number, number);
+    this.#ring.kick();
+    this.#logger.debug({ connection: id, peer, reason }, 'the handshake led to nothing');
+    this.#events.ended({ id, peer, exportName: undefined, reason });
+  }
+
+  /** Threads look after themselves. */
+  tick(): void {}
+
+  async drain(deadlineMs: number): Promise<void> {
+    for (const thread of this.#threads) thread.drain(deadlineMs);
+    await Promise.all(this.#threads.map((thread) => thread.drained));
+  }
+
+  async shutdown(): Promise<void> {
+    for (const thread of this.#threads) thread.shutdown();
+    await Promise.all(this.#threads.map((thread) => thread.exited));
+    await this.#ring.shutdown();
+  }
+
+  #choose(): ThreadHandle | undefined {
+    const { length } = this.#threads;
+    let chosen = -1;
+    for (let i = 1; i <= length; i++) {
+      const index = (this.#last + i) % length;
+      const { isAlive, count } = this.#threads[index]!;
+      if (isAlive && (chosen < 0 || count < this.#threads[chosen]!.count)) chosen = index;
+    }
+    if (chosen < 0) return undefined;
+    this.#last = chosen;
+    return this.#threads[chosen];
+  }
+}
