@@ -91,20 +91,18 @@ Napi::ArrayBuffer share(Napi::Env env, const std::shared_ptr<Memory>& memory) {
 class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
  public:
   static void define(Napi::Env env, Napi::Object exports) {
-    exports.Set(
-        "Reactor",
-        DefineClass(
-            env, "Reactor",
-            {InstanceMethod<&ReactorWrap::submit>("submit"), InstanceMethod<&ReactorWrap::push>("push"),
-             InstanceMethod<&ReactorWrap::wake>("wake"), InstanceMethod<&ReactorWrap::close>("close"),
-             InstanceMethod<&ReactorWrap::add_file>("addFile"),
-             InstanceMethod<&ReactorWrap::remove_file>("removeFile"),
-             InstanceMethod<&ReactorWrap::listen_tcp>("listenTcp"),
-             InstanceMethod<&ReactorWrap::listen_unix>("listenUnix"),
-             InstanceMethod<&ReactorWrap::listener_port>("listenerPort"),
-             InstanceMethod<&ReactorWrap::remove_listener>("removeListener"),
-             InstanceMethod<&ReactorWrap::peer_name>("peerName"),
-             InstanceMethod<&ReactorWrap::detach>("detach"), InstanceMethod<&ReactorWrap::adopt>("adopt")}));
+    exports.Set("Reactor", DefineClass(env, "Reactor",
+                                       {InstanceMethod<&ReactorWrap::wake>("wake"),
+                                        InstanceMethod<&ReactorWrap::close>("close"),
+                                        InstanceMethod<&ReactorWrap::add_file>("addFile"),
+                                        InstanceMethod<&ReactorWrap::remove_file>("removeFile"),
+                                        InstanceMethod<&ReactorWrap::listen_tcp>("listenTcp"),
+                                        InstanceMethod<&ReactorWrap::listen_unix>("listenUnix"),
+                                        InstanceMethod<&ReactorWrap::listener_port>("listenerPort"),
+                                        InstanceMethod<&ReactorWrap::remove_listener>("removeListener"),
+                                        InstanceMethod<&ReactorWrap::peer_name>("peerName"),
+                                        InstanceMethod<&ReactorWrap::detach>("detach"),
+                                        InstanceMethod<&ReactorWrap::adopt>("adopt")}));
   }
 
   explicit ReactorWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ReactorWrap>(info) {
