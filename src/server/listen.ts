@@ -38,7 +38,8 @@ export function stopListening(ring: Ring, listening: Listening): void {
   // Asked first: as long as we have the socket, no other file gets its number.
   const isOurs =
     address.kind === 'unix' && socketFile !== undefined && socketFileAt(address.path) === socketFile;
-  ring.native.removeListener(listener);
+  // A ring that is closed has closed it with everything else.
+  if (!ring.closed) ring.native.removeListener(listener);
   if (isOurs) {
     try {
       unlinkSync(address.path);

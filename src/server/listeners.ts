@@ -12,6 +12,7 @@ export class Listeners {
   readonly #logger: Logger;
   readonly #accepted: (number: number) => void;
   readonly #listening = new Map<number, Listening>();
+  #stopped = false;
 
   /** `accepted` gets the ring's number of each connection. */
   constructor(ring: Ring, logger: Logger, accepted: (number: number) => void) {
@@ -23,6 +24,10 @@ export class Listeners {
   /** Resolves to the address as bound. Throws AIONBD_E_LISTEN. */
   async add(address: ListenAddress): Promise<ListenAddress> {
     const listening = await listenOn(this.#ring, address);
+    if (this.#stopped) {
+      stopListening(this.#ring, listening);
+      throw new Error('the server is closed');
+    }
     this.#listening.set(listening.listener, listening);
     this.#ring.accept(listening.listener, listening.listener);
     this.#ring.kick();
@@ -51,7 +56,9 @@ export class Listeners {
     this.#accepted(result);
   }
 
+  /** Ends them all, and those that are still being added. */
   stop(): void {
+    this.#stopped = true;
     for (const listening of this.#listening.values()) stopListening(this.#ring, listening);
     this.#listening.clear();
     this.#ring.kick();
