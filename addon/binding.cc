@@ -45,6 +45,13 @@ uint32_t count_at(const Napi::CallbackInfo& info, size_t index) {
   return value;
 }
 
+// NaN, which no range contains, for what is no number.
+double bytes_at(const Napi::CallbackInfo& info, size_t index) {
+  double value = std::nan("");
+  napi_get_value_double(info.Env(), info[index], &value);
+  return value;
+}
+
 bool flag_at(const Napi::CallbackInfo& info, size_t index) {
   bool value = false;
   napi_get_value_bool(info.Env(), info[index], &value);
@@ -102,7 +109,9 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
                                         InstanceMethod<&ReactorWrap::listen_unix>("listenUnix"),
                                         InstanceMethod<&ReactorWrap::listener_port>("listenerPort"),
                                         InstanceMethod<&ReactorWrap::remove_listener>("removeListener"),
-                                        InstanceMethod<&ReactorWrap::peer_name>("peerName")}));
+                                        InstanceMethod<&ReactorWrap::peer_name>("peerName"),
+                                        InstanceMethod<&ReactorWrap::peek_end>("peekEnd"),
+                                        InstanceMethod<&ReactorWrap::release>("release")}));
   }
 
   explicit ReactorWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ReactorWrap>(info) {
@@ -257,6 +266,23 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     if (!usable(info)) return info.Env().Undefined();
     const aionbd::Connection* connection = reactor_->connection(int_at(info, 0));
     return Napi::String::New(info.Env(), connection ? aionbd::peer_name(connection->fd()) : "");
+  }
+
+  Napi::Value peek_end(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    const aionbd::Connection* connection = reactor_->connection(int_at(info, 0));
+    if (!connection) return Napi::Number::New(info.Env(), -EBADF);
+    if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+      return Napi::Number::New(info.Env(), -EINVAL);
+    }
+    Napi::Uint8Array tail = info[1].As<Napi::Uint8Array>();
+    return Napi::Number::New(info.Env(),
+                             static_cast<double>(connection->peek_end(tail.Data(), tail.ByteLength())));
+  }
+
+  Napi::Value release(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    return Napi::Number::New(info.Env(), reactor_->memory()->release(bytes_at(info, 0), bytes_at(info, 1)));
   }
 
   std::shared_ptr<Reactor> reactor_;
