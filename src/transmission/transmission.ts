@@ -15,7 +15,7 @@ import { CMD_WRITE_ZEROES } from '../protocol/constants.js';
 import { type Client, NONE, REPLIES_SIMPLE, STATUS_DEAD, STATUS_LEAVING, STATUS_OPEN } from './client.js';
 import { Commands } from './commands.js';
 import { Core, TAG_KIND_SHIFT, TAG_NUMBER_MASK, TAG_PIECE, TAG_REPLY } from './core.js';
-import { Departures } from './departures.js';
+import { Departures, STREAM_DIED, STREAM_OPEN } from './departures.js';
 import { Failures } from './failures.js';
 import { Intake } from './intake.js';
 import { Replies } from './replies.js';
@@ -99,8 +99,24 @@ export class Transmission {
   /** A SEND of ours has ended; the kind of its tag is TAG_REPLY or TAG_PIECE. */
   sent(tag: number, result: number): void {
     const number = tag & TAG_NUMBER_MASK;
-    if (tag >>> TAG_KIND_SHIFT === TAG_REPLY) this.#replies.replySent(number, result);
-    else this.#replies.pieceSent(number, result);
+    const isReply = tag >>> TAG_KIND_SHIFT === TAG_REPLY;
+    let outcome = result;
+    if (result < 0) {
+      const request = isReply ? number : this.#jobs.owner[number]!;
+      if (this.#goesOnUnheard(this.#requests.client[request]!)) outcome = 0;
+    }
+    if (isReply) this.#replies.replySent(number, outcome);
+    else this.#replies.pieceSent(number, outcome);
+  }
+
+  /**
+   * Whether a client that takes no more replies is one that said DISC, or may be: the rest of what it has sent is still to
+   * be read and carried out (X19), and the replies count as sent.
+   */
+  #goesOnUnheard(client: Client): boolean {
+    if (client.status !== STATUS_OPEN) return false;
+    const stream = this.#departures.look(client);
+    return stream !== STREAM_OPEN && stream !== STREAM_DIED;
   }
 
   /** Lets those who wait for memory or requests try again, in their order, if they are still there. */
@@ -119,7 +135,7 @@ export class Transmission {
 
   /** While a client waits nothing is received, so the end of its stream has to be asked for. */
   #dropDied(client: Client): boolean {
-    if (!this.#departures.hasDied(client)) return false;
+    if (this.#departures.look(client) !== STREAM_DIED) return false;
     this.drop(client, CLOSED_BY_CLIENT);
     return true;
   }

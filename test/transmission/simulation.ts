@@ -490,7 +490,6 @@ export class Simulation {
     const peer = this.peers[connection];
     if (!peer || peer.isClosed) this.#fault('a closed connection is looked at');
     if (!peer?.hasLeft) return -EAGAIN;
-    if (peer.armed) this.#fault('the end of a stream is asked for that is being received');
     const unread = Buffer.concat(peer.input);
     tail.fill(0);
     const end = unread.subarray(Math.max(0, unread.length - tail.length));

@@ -207,8 +207,8 @@ t.test('whatever dies while it waits, an answered write of another client stays'
         hog.send({ type: READ, cookie: BigInt(i), offset: HELD_FROM + 512 * (8 * k + i), length: 512 });
     }
     simulation.run();
-    const old = simulation.connect({ replies: MODES[random(3)]! });
-    for (let i = 0; i < 5; i++) {
+    const old = waiting(simulation, { replies: MODES[random(3)]! });
+    for (let i = 2; i < 7; i++) {
       const at = { cookie: BigInt(i), offset: random(20_000) };
       if (random(3) === 0) old.send({ type: WRITE_ZEROES, ...at, length: 1 + random(60_000) });
       else old.send({ type: WRITE, ...at, payload: Buffer.alloc(1 + random(9000), OLD) });
