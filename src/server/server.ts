@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events';
-import { getSystemErrorName } from 'node:util';
 import { type CompletionSink, OP_ACCEPT, OP_CLOSE, OP_RECV, OP_SEND, Ring } from '../engine/ring.js';
 import { FRAME_BYTES, Slab } from '../engine/slab.js';
 import type { Export } from '../export/export.js';
@@ -7,6 +6,7 @@ import { ExportCounters } from '../metrics/counters.js';
 import { Client, STATUS_OPEN, type Terms } from '../transmission/client.js';
 import { TAG_NUMBER_MASK } from '../transmission/core.js';
 import { Transmission } from '../transmission/transmission.js';
+import { AcceptTrouble } from './accept-trouble.js';
 import type { ConnectionInfo, ListenAddress, Logger, ServedExport, Server, ServerOptions } from './api.js';
 import { Handshake } from './handshake.js';
 import { type Listening, listenOn, stopListening } from './listen.js';
@@ -79,12 +79,14 @@ class NbdServer extends EventEmitter implements Server, CompletionSink {
   #nextId = 1;
   #closed: Promise<void> | undefined;
   #allGone: (() => void) | undefined;
+  readonly #acceptTrouble: AcceptTrouble;
   readonly #stallCheck: NodeJS.Timeout;
 
   constructor(options: ServerOptions, settings: Settings, ring: Ring, volumes: Volumes, headerBytes: number) {
     super();
     this.#settings = settings;
     this.#logger = options.logger ?? SILENT;
+    this.#acceptTrouble = new AcceptTrouble(this.#logger);
     this.#ring = ring;
     this.#volumes = volumes;
     const targets: Export[] = options.exports.map((given) => {
@@ -106,6 +108,8 @@ class NbdServer extends EventEmitter implements Server, CompletionSink {
     this.#stallCheck = setInterval(() => {
       this.#transmission.endStalled(this.#clients(), Date.now());
       this.#volumes.checkUnchanged(this.#logger);
+      this.#acceptTrouble.look(performance.now());
+      this.#slab.releaseQuiet(this.#ring);
       this.#ring.kick();
     }, STALL_CHECK_MS).unref();
   }
@@ -168,10 +172,7 @@ class NbdServer extends EventEmitter implements Server, CompletionSink {
       return;
     }
     if (result < 0) {
-      this.#logger.warn(
-        { error: getSystemErrorName(result) },
-        'a connection could not be accepted; trying again',
-      );
+      this.#acceptTrouble.failed(result, performance.now());
       setTimeout(() => {
         if (!this.#listening.has(listener)) return;
         this.#ring.accept(listener, listener);
