@@ -45,6 +45,13 @@ uint32_t count_at(const Napi::CallbackInfo& info, size_t index) {
   return value;
 }
 
+// NaN, which no range contains, for what is no number.
+double bytes_at(const Napi::CallbackInfo& info, size_t index) {
+  double value = std::nan("");
+  napi_get_value_double(info.Env(), info[index], &value);
+  return value;
+}
+
 bool flag_at(const Napi::CallbackInfo& info, size_t index) {
   bool value = false;
   napi_get_value_bool(info.Env(), info[index], &value);
@@ -102,7 +109,9 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
                                         InstanceMethod<&ReactorWrap::remove_listener>("removeListener"),
                                         InstanceMethod<&ReactorWrap::peer_name>("peerName"),
                                         InstanceMethod<&ReactorWrap::detach>("detach"),
-                                        InstanceMethod<&ReactorWrap::adopt>("adopt")}));
+                                        InstanceMethod<&ReactorWrap::adopt>("adopt"),
+                                        InstanceMethod<&ReactorWrap::peek_end>("peekEnd"),
+                                        InstanceMethod<&ReactorWrap::release>("release")}));
   }
 
   explicit ReactorWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ReactorWrap>(info) {
@@ -294,6 +303,23 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
   Napi::Value adopt(const Napi::CallbackInfo& info) {
     if (!usable(info)) return info.Env().Undefined();
     return Napi::Number::New(info.Env(), reactor_->adopt_connection(int_at(info, 0)));
+  }
+
+  Napi::Value peek_end(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    const aionbd::Connection* connection = reactor_->connection(int_at(info, 0));
+    if (!connection) return Napi::Number::New(info.Env(), -EBADF);
+    if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+      return Napi::Number::New(info.Env(), -EINVAL);
+    }
+    Napi::Uint8Array tail = info[1].As<Napi::Uint8Array>();
+    return Napi::Number::New(info.Env(),
+                             static_cast<double>(connection->peek_end(tail.Data(), tail.ByteLength())));
+  }
+
+  Napi::Value release(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    return Napi::Number::New(info.Env(), reactor_->memory()->release(bytes_at(info, 0), bytes_at(info, 1)));
   }
 
   std::shared_ptr<Reactor> reactor_;

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <cerrno>
+
 namespace aionbd {
 
 namespace {
@@ -32,6 +34,14 @@ std::shared_ptr<Memory> Memory::allocate(size_t bytes) {
   // A fork while the disk writes into this memory would leave parent and kernel with different copies.
   madvise(data, mapped, MADV_DONTFORK);
   return std::shared_ptr<Memory>(new Memory(data, bytes, mapped));
+}
+
+int Memory::release(double offset, double bytes) {
+  if (!(offset >= 0 && bytes >= 0 && offset + bytes <= static_cast<double>(size_))) return -EFAULT;
+  const size_t start = round_up(static_cast<size_t>(offset), kPageBytes);
+  const size_t end = static_cast<size_t>(offset + bytes) / kPageBytes * kPageBytes;
+  if (end <= start) return 0;
+  return madvise(data_ + start, end - start, MADV_DONTNEED) == 0 ? 0 : -errno;
 }
 
 Memory::~Memory() {

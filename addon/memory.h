@@ -17,6 +17,10 @@ class Memory {
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
+  // Gives the whole pages of a range back to the system; they read as zeroes when they are used again.
+  // Nothing may be at work on them. 0 or a negative errno.
+  int release(double offset, double bytes);
+
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
 

@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -15,6 +17,8 @@ namespace aionbd {
 namespace {
 
 constexpr size_t kPiecesPerCall = 256;       // two vectors each; the kernel's limit is 1024 vectors
+constexpr size_t kSkipBytes = 256 << 10;     // what is looked past in one vector
+constexpr size_t kMostSkips = 1000;          // of them in one call
 constexpr int kSocketBufferBytes = 4 << 20;  // asked for; the kernel grants what net.core.wmem_max allows
 
 void set_option(int fd, int level, int name, int value) {
@@ -66,6 +70,36 @@ int64_t Connection::receive_now() {
   // Fewer bytes than there was room for: the socket is empty, and epoll will tell of the next ones.
   if (static_cast<size_t>(n) < receive.length + receive.overflow_length && !hung_up) readable = false;
   return n;
+}
+
+// The kernel is asked, not what epoll has told: that may lie unread behind other events.
+int64_t Connection::peek_end(uint8_t* tail, size_t tail_length) const {
+  pollfd state{fd_.get(), POLLRDHUP, 0};
+  if (poll(&state, 1, 0) < 0) return -errno;
+  if ((state.revents & (POLLRDHUP | POLLHUP | POLLERR)) == 0) return -EAGAIN;
+  std::memset(tail, 0, tail_length);
+  int unread = 0;
+  if (ioctl(fd_.get(), FIONREAD, &unread) != 0) return -errno;
+  if (unread <= 0) return 0;
+  const size_t total = static_cast<size_t>(unread);
+  const size_t wanted = std::min(total, tail_length);
+  // One piece of memory takes all that is in front of the end, again and again: nobody looks at it.
+  const size_t before = total - wanted;
+  std::vector<uint8_t> skipped(std::min(before, kSkipBytes));
+  std::vector<iovec> vectors;
+  for (size_t left = before; left > 0 && vectors.size() < kMostSkips;) {
+    const size_t length = std::min(left, skipped.size());
+    vectors.push_back({skipped.data(), length});
+    left -= length;
+  }
+  vectors.push_back({tail + tail_length - wanted, wanted});
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = vectors.size();
+  const ssize_t n = recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_PEEK);
+  // Not in one piece (it holds urgent data, or descriptors): then its end is unknown.
+  if (n != static_cast<ssize_t>(total)) std::memset(tail, 0, tail_length);
+  return unread;
 }
 
 int64_t Connection::send_some() {

@@ -49,6 +49,11 @@ class Connection {
   // leaves the receive armed.
   int64_t receive_now();
 
+  // How many bytes are unread if the other side has closed or is gone, with the last of them copied to the
+  // end of `tail`, whose rest is zeroed; -EAGAIN while more may come, or another negative errno. Takes no
+  // byte.
+  int64_t peek_end(uint8_t* tail, size_t tail_length) const;
+
   void queue_send(const SendPiece& piece) { pieces_.push_back(piece); }
   bool has_pieces() const { return first_ < pieces_.size(); }
 

@@ -48,6 +48,13 @@ export interface NativeReactor {
   detach(connection: number): number;
   /** Takes over a connected socket's descriptor, which is closed if that fails; the connection's number. */
   adopt(fd: number): number;
+  /**
+   * Bytes that are unread on a connection whose other side has closed, the last of them copied to the end of `tail`
+   * and its rest zeroed; -EAGAIN while more may come. Takes no byte.
+   */
+  peekEnd(connection: number, tail: Uint8Array): number;
+  /** Gives the whole pages of a range of memory back to the system; when they are used again they are zeroes. */
+  release(offset: number, bytes: number): number;
 }
 
 /** What probeFile found out about an open descriptor. */

@@ -222,6 +222,19 @@ export class Ring {
     this.#entry(OP_CANCEL, 0, 0, tag, 0, 0, 0, 0, 0);
   }
 
+  /**
+   * How many bytes are still to be received on a connection whose other side has closed; the last of them lie at the end
+   * of `tail` then, behind zeroes. Below 0 while more may come. A system call, so nothing for the data path.
+   */
+  peekEnd(connection: number, tail: Uint8Array): number {
+    return this.#closed ? -1 : this.native.peekEnd(connection, tail);
+  }
+
+  /** Gives the pages of a range of memory that nothing uses back to the system. They come back as zeroes. */
+  release(offset: number, bytes: number): void {
+    if (!this.#closed) this.native.release(offset, bytes);
+  }
+
   /** Submits what was written outside of a completion, and handles what that completes. */
   kick(): void {
     if (!this.#inTurn && !this.#closed) this.#turn(0);

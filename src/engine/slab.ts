@@ -9,6 +9,17 @@ const FRAMES_PER_CHUNK = LARGEST_BLOCK_BYTES / FRAME_BYTES;
 const CLASSES = CHUNK_SHIFT - FRAME_SHIFT + 1;
 const NONE = -1;
 
+/** Looks at a chunk, one a second, that find nothing taken from it and nothing given back, before its memory goes. */
+const QUIET_LOOKS = 10;
+/** Given back in one look at most: about half a millisecond's work. */
+const MOST_RELEASED_BYTES = 8 * 1024 * 1024;
+const MOST_RELEASES = 64;
+
+/** Takes memory that nobody uses; what is in it afterwards is unspecified. */
+export interface Releaser {
+  release(offset: number, bytes: number): void;
+}
+
 /**
  * Hands out blocks of 4 KiB to 256 KiB (powers of two) of a fixed piece of memory, as numbers. Memory is divided into
  * chunks of 256 KiB; a chunk serves one size at a time and goes back when all of its blocks are free. The block that
@@ -23,6 +34,8 @@ export class Slab {
   readonly #chunkClass: Int8Array;
   readonly #chunkFreeHead: Int32Array;
   readonly #chunkUsed: Int32Array;
+  /** Looks since a block of the chunk was taken or given; 0: what is free in it has not been touched since it was released. */
+  readonly #chunkQuiet: Uint8Array;
   /** Chunks of one class that have free blocks, or unused chunks: doubly linked. */
   readonly #chunkNext: Int32Array;
   readonly #chunkPrevious: Int32Array;
@@ -39,6 +52,7 @@ export class Slab {
     this.#chunkClass = new Int8Array(chunks).fill(NONE);
     this.#chunkFreeHead = new Int32Array(chunks).fill(NONE);
     this.#chunkUsed = new Int32Array(chunks);
+    this.#chunkQuiet = new Uint8Array(chunks);
     this.#chunkNext = new Int32Array(chunks).fill(NONE);
     this.#chunkPrevious = new Int32Array(chunks).fill(NONE);
     for (let chunk = chunks - 1; chunk >= 0; chunk--) {
@@ -72,6 +86,7 @@ export class Slab {
     const next = this.#nextFree[frame]!;
     this.#chunkFreeHead[chunk] = next;
     this.#chunkUsed[chunk]!++;
+    this.#chunkQuiet[chunk] = 1;
     if (next === NONE) this.#unlink(chunk, size);
     this.#freeBytes -= FRAME_BYTES << size;
     return this.#base + frame * FRAME_BYTES;
@@ -87,6 +102,7 @@ export class Slab {
     this.#nextFree[frame] = this.#chunkFreeHead[chunk]!;
     this.#chunkFreeHead[chunk] = frame;
     this.#chunkUsed[chunk]!--;
+    this.#chunkQuiet[chunk] = 1;
     this.#freeBytes += FRAME_BYTES << size;
     if (wasFull) this.#link(chunk, size);
     // The last chunk of a class is kept, or a single request at a time would cut and give it back each time.
@@ -97,6 +113,62 @@ export class Slab {
       this.#unlink(chunk, size);
       this.#retire(chunk);
     }
+  }
+
+  /**
+   * Gives back memory that is free and has not been used for a while. Call it once a second: chunks that have been left
+   * alone for ten of its calls are released, a bounded number of bytes a call, and once until they are used again.
+   */
+  releaseQuiet(to: Releaser): void {
+    let bytes = 0;
+    let releases = 0;
+    // Chunks that lie side by side and are free go in one piece.
+    let start = 0;
+    let end = 0;
+    for (let chunk = 0; chunk < this.#chunkQuiet.length; chunk++) {
+      const quiet = this.#chunkQuiet[chunk]!;
+      if (quiet === 0) continue;
+      if (quiet <= QUIET_LOOKS) {
+        this.#chunkQuiet[chunk] = quiet + 1;
+        continue;
+      }
+      if (bytes >= MOST_RELEASED_BYTES || releases >= MOST_RELEASES) continue;
+      this.#chunkQuiet[chunk] = 0;
+      const from = this.#base + chunk * LARGEST_BLOCK_BYTES;
+      if (this.#chunkUsed[chunk] !== 0) {
+        releases += this.#releaseFree(chunk, to);
+        continue;
+      }
+      if (from !== end) {
+        if (end > start) to.release(start, end - start);
+        start = from;
+        releases++;
+      }
+      end = from + LARGEST_BLOCK_BYTES;
+      bytes += LARGEST_BLOCK_BYTES;
+    }
+    if (end > start) to.release(start, end - start);
+  }
+
+  /** Releases the free blocks of a chunk in which others are taken. Returns in how many pieces. */
+  #releaseFree(chunk: number, to: Releaser): number {
+    const blockBytes = FRAME_BYTES << this.#chunkClass[chunk]!;
+    const free: number[] = [];
+    for (let frame = this.#chunkFreeHead[chunk]!; frame !== NONE; frame = this.#nextFree[frame]!)
+      free.push(this.#base + frame * FRAME_BYTES);
+    free.sort((a, b) => a - b);
+    let pieces = 0;
+    for (let i = 0; i < free.length; ) {
+      const start = free[i]!;
+      let end = start;
+      while (free[i] === end) {
+        end += blockBytes;
+        i++;
+      }
+      to.release(start, end - start);
+      pieces++;
+    }
+    return pieces;
   }
 
   /** Divides an unused chunk into blocks of one class. */

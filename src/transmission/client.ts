@@ -95,6 +95,9 @@ export class Client {
   waiting = false;
   nextWaiting: Client | undefined = undefined;
 
+  /** Its stream has ended, and the last that is in it is DISC; only those who have waited are looked at. */
+  endsWithDisc = false;
+
   /** The READ whose reply is under way in pieces; other replies wait behind it. */
   streaming = NONE;
   firstReady = NONE;

@@ -16,6 +16,7 @@ import { CMD_WRITE_ZEROES } from '../protocol/constants.js';
 import { type Client, NONE, REPLIES_SIMPLE, STATUS_DEAD, STATUS_LEAVING, STATUS_OPEN } from './client.js';
 import { Commands } from './commands.js';
 import { Core, TAG_KIND_SHIFT, TAG_NUMBER_MASK, TAG_PIECE, TAG_REPLY } from './core.js';
+import { Departures, STREAM_DIED, STREAM_OPEN } from './departures.js';
 import { Failures } from './failures.js';
 import { Intake } from './intake.js';
 import { Replies } from './replies.js';
@@ -25,6 +26,7 @@ import { REQUEST_SENDING, RequestTable } from './requests.js';
 export const STALL_MS = 10_000;
 
 const ECANCELED = 125;
+const CLOSED_BY_CLIENT = 'the client closed the connection';
 
 export interface TransmissionLog {
   warn(fields: object, message: string): void;
@@ -40,6 +42,7 @@ export class Transmission {
   readonly #requests: RequestTable;
   readonly #replies: Replies;
   readonly #intake: Intake;
+  readonly #departures: Departures;
   readonly #scan: HoleScan;
   readonly #jobCapacity: number;
   #turnedAway = false;
@@ -62,6 +65,7 @@ export class Transmission {
     this.#scan = new HoleScan(ring, slab, this.#jobs);
     commands.scan = this.#scan;
     this.#intake = new Intake(this.#core, commands, this.#replies);
+    this.#departures = new Departures(ring);
   }
 
   /** Begins with the bytes that the client's buffer already holds. */
@@ -85,10 +89,7 @@ export class Transmission {
     }
     client.receiving = false;
     if (client.status === STATUS_DEAD || result > 0) return;
-    this.drop(
-      client,
-      result === 0 ? 'the client closed the connection' : `receiving failed (errno ${-result})`,
-    );
+    this.drop(client, result === 0 ? CLOSED_BY_CLIENT : `receiving failed (errno ${-result})`);
   }
 
   /** A file operation has ended. */
@@ -99,11 +100,27 @@ export class Transmission {
   /** A SEND of ours has ended; the kind of its tag is TAG_REPLY or TAG_PIECE. */
   sent(tag: number, result: number): void {
     const number = tag & TAG_NUMBER_MASK;
-    if (tag >>> TAG_KIND_SHIFT === TAG_REPLY) this.#replies.replySent(number, result);
-    else this.#replies.pieceSent(number, result);
+    const isReply = tag >>> TAG_KIND_SHIFT === TAG_REPLY;
+    let outcome = result;
+    if (result < 0) {
+      const request = isReply ? number : this.#jobs.owner[number]!;
+      if (this.#goesOnUnheard(this.#requests.client[request]!)) outcome = 0;
+    }
+    if (isReply) this.#replies.replySent(number, outcome);
+    else this.#replies.pieceSent(number, outcome);
   }
 
-  /** Lets those who wait for memory or requests try again, in their order. */
+  /**
+   * Whether a client that takes no more replies is one that said DISC, or may be: the rest of what it has sent is still to
+   * be read and carried out (X19), and the replies count as sent.
+   */
+  #goesOnUnheard(client: Client): boolean {
+    if (client.status !== STATUS_OPEN) return false;
+    const stream = this.#departures.look(client);
+    return stream !== STREAM_OPEN && stream !== STREAM_DIED;
+  }
+
+  /** Lets those who wait for memory or requests try again, in their order, if they are still there. */
   batchEnd(): void {
     this.#jobs.batchEnd();
     if (!this.#core.gaveBack) return;
@@ -113,9 +130,16 @@ export class Transmission {
       const next: Client | undefined = client.nextWaiting;
       client.waiting = false;
       client.nextWaiting = undefined;
-      if (client.status === STATUS_OPEN) this.#intake.advance(client);
+      if (client.status === STATUS_OPEN && !this.#dropDied(client)) this.#intake.advance(client);
       client = next;
     }
+  }
+
+  /** While a client waits nothing is received, so the end of its stream has to be asked for. */
+  #dropDied(client: Client): boolean {
+    if (this.#departures.look(client) !== STREAM_DIED) return false;
+    this.drop(client, CLOSED_BY_CLIENT);
+    return true;
   }
 
   /** From now on every new request is answered ESHUTDOWN (X20). */
@@ -137,7 +161,7 @@ export class Transmission {
 
   /**
    * Ends those of `clients` that have neither taken a reply nor sent a payload's next bytes for {@link STALL_MS}, if
-   * others wait for what they hold. Those that have been quiet since the last call, and owe nothing, give back a receive
+   * others wait for what they hold; and those who wait and have died. Those that have been quiet since the last call, and owe nothing, give back a receive
    * buffer that has grown. Call it now and then; `nowMs` is a clock's.
    */
   endStalled(clients: readonly Client[], nowMs: number): void {
@@ -146,6 +170,7 @@ export class Transmission {
     let othersWait = this.#turnedAway;
     this.#turnedAway = false;
     for (const client of clients) {
+      if (client.waiting && client.status === STATUS_OPEN && this.#dropDied(client)) continue;
       if (client.progress === client.seenProgress && hasIdleBuffer(client)) {
         this.#core.ring.disarm(client.connection);
       }

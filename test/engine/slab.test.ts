@@ -124,3 +124,86 @@ t.test('giving back what was not handed out of an unused chunk throws', async (t
   const slab = new Slab(4096, CHUNK);
   t.throws(() => slab.give(4096), /not handed out/);
 });
+
+/** Looks at the slab that often, and says what was released, as [offset, bytes]. */
+function looks(slab: Slab, count: number): [number, number][] {
+  const released: [number, number][] = [];
+  for (let i = 0; i < count; i++)
+    slab.releaseQuiet({ release: (offset, bytes) => void released.push([offset, bytes]) });
+  return released;
+}
+
+t.test(
+  'memory that was used is released once, ten looks after it was given back, neighbours in one',
+  async (t) => {
+    const slab = new Slab(4096, 8 * CHUNK);
+    const blocks = Array.from({ length: 3 }, () => slab.take(CHUNK));
+    t.same(looks(slab, 30), [], 'nothing that is in use');
+    for (const block of blocks) slab.give(block);
+    t.same(looks(slab, 10), []);
+    t.same(looks(slab, 1), [[4096, 3 * CHUNK]]);
+    t.same(looks(slab, 30), [], 'and not again');
+    slab.give(slab.take(CHUNK));
+    t.equal(looks(slab, 11).length, 1, 'until it has been used again');
+  },
+);
+
+t.test('memory that is used now and then is not released', async (t) => {
+  const slab = new Slab(0, 4 * CHUNK);
+  for (let i = 0; i < 20; i++) {
+    slab.give(slab.take(8192));
+    t.same(looks(slab, 9), []);
+  }
+});
+
+t.test('in a chunk of which something is in use only the free blocks are released', async (t) => {
+  const slab = new Slab(0, 2 * CHUNK);
+  const blocks = Array.from({ length: CHUNK / FRAME_BYTES }, () => slab.take(FRAME_BYTES));
+  for (const block of blocks) if (![0, 5, 9].includes(block / FRAME_BYTES)) slab.give(block);
+  t.same(
+    looks(slab, 11).map(([offset, bytes]) => [offset / FRAME_BYTES, bytes / FRAME_BYTES]),
+    [
+      [1, 4],
+      [6, 3],
+      [10, 54],
+    ],
+  );
+});
+
+t.test('a look releases a bounded part, and the next ones the rest', async (t) => {
+  const chunks = 256;
+  const slab = new Slab(0, chunks * CHUNK);
+  const blocks = Array.from({ length: chunks }, () => slab.take(CHUNK));
+  for (const block of blocks) slab.give(block);
+  looks(slab, 10);
+  let total = 0;
+  for (let i = 0; i < 8; i++) {
+    const bytes = looks(slab, 1).reduce((sum, [, length]) => sum + length, 0);
+    t.ok(bytes <= 32 * CHUNK);
+    total += bytes;
+  }
+  t.equal(total, chunks * CHUNK);
+});
+
+t.test('no block that is handed out is ever released', async () => {
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 300 }), (actions) => {
+      const slab = new Slab(36_864, 4 * CHUNK);
+      const blocks = new Map<number, number>();
+      for (const step of actions) {
+        if ('take' in step) {
+          const block = slab.take(step.take);
+          if (block >= 0) blocks.set(block, Slab.blockBytes(step.take));
+        } else if (blocks.size > 0) {
+          const block = [...blocks.keys()][step.give % blocks.size]!;
+          slab.give(block);
+          blocks.delete(block);
+        }
+        for (const [offset, bytes] of looks(slab, actions.length % 4 === 0 ? 12 : 3)) {
+          for (const [block, size] of blocks)
+            if (offset < block + size && block < offset + bytes) throw new Error(`released ${block}`);
+        }
+      }
+    }),
+  );
+});

@@ -33,6 +33,7 @@ import { SimulatedDisk } from './simulated-disk.js';
 import { type Mode, type Request, requestBytes } from './wire.js';
 import { type ClientWitness, Witness } from './witness.js';
 
+const EAGAIN = 11;
 const ECANCELED = 125;
 const EOPNOTSUPP = 95;
 const DIRECT_FD = 3;
@@ -440,6 +441,7 @@ export class Simulation {
       ) => this.#send(connection, { header, headerLength, buffer, length, tag }),
       close: (connection: number) => this.#close(connection),
       cancel: (tag: number) => this.#cancel(tag),
+      peekEnd: (connection: number, tail: Uint8Array) => this.#peekEnd(connection, tail),
     };
     return ring as unknown as Ring;
   }
@@ -487,6 +489,17 @@ export class Simulation {
     if (!peer?.armed) return;
     peer.armed = undefined;
     this.#completions.push([OP_RECV, connection, -ECANCELED]);
+  }
+
+  #peekEnd(connection: number, tail: Uint8Array): number {
+    const peer = this.peers[connection];
+    if (!peer || peer.isClosed) this.#fault('a closed connection is looked at');
+    if (!peer?.hasLeft) return -EAGAIN;
+    const unread = Buffer.concat(peer.input);
+    tail.fill(0);
+    const end = unread.subarray(Math.max(0, unread.length - tail.length));
+    tail.set(end, tail.length - end.length);
+    return unread.length;
   }
 
   #send(connection: number, entry: SendEntry): void {
