@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { FRAME_BYTES, Slab } from '../../src/engine/slab.js';
-import { KiB, MiB, scratch, sparseFile } from '../support/files.js';
+import { KiB, MiB, pattern, scratch, sparseFile } from '../support/files.js';
 import { serve } from '../support/server.js';
 import { start } from '../transmission/in-process.js';
 import { RawClient } from '../transmission/raw-client.js';
@@ -69,6 +69,31 @@ t.test('memory of the server grows by no more than 16 KiB for each connection', 
   const growthKiB = anonymousKiB(server.child.pid!) - before;
   // V8 collects when it likes, so what handshakes have left behind is in here too.
   t.ok(growthKiB / CONNECTIONS <= 16, `${growthKiB} KiB for ${CONNECTIONS} connections`);
+  await Promise.all([...first, ...clients].map((client) => client.destroy()));
+  await server.stop(t);
+});
+
+t.test('after a burst the memory that it took goes back, and what is written then is right', async (t) => {
+  const path = sparseFile(join(scratch(t), 'disk'), SIZE);
+  const server = await serve(t, { exports: [{ name: 'disk', path }], args: ['--log-level', 'warn'] });
+  const address = { kind: 'unix', path: server.socketPath } as const;
+  const first = await Promise.all(Array.from({ length: 20 }, () => RawClient.open(address)));
+  const before = anonymousKiB(server.child.pid!);
+  const clients = await busyConnections(address);
+  const payload = pattern(MiB, 3);
+  const errors = await Promise.all(
+    clients.slice(0, 16).map((client, i) => client.errorOf({ type: WRITE, offset: (i % 16) * MiB, payload })),
+  );
+  t.ok(errors.every((error) => error === 0));
+  const growth = () => (anonymousKiB(server.child.pid!) - before) / CONNECTIONS;
+  const burst = growth();
+  const deadline = Date.now() + 2 * PATIENCE_MS;
+  while (growth() > 16 && Date.now() < deadline) await sleep(200);
+  t.ok(growth() <= 16, `${burst} KiB each after the burst, ${growth()} KiB when it is quiet`);
+  const back = await Promise.all(
+    clients.slice(0, 16).map((client, i) => client.call({ type: READ, offset: i * MiB, length: MiB })),
+  );
+  t.ok(back.every((reply) => reply?.data.equals(payload)));
   await Promise.all([...first, ...clients].map((client) => client.destroy()));
   await server.stop(t);
 });
