@@ -81,6 +81,7 @@ export class Connections implements CompletionSink, Home {
 
   tick(): void {
     this.#transmission.endStalled(this.#clients(), Date.now());
+    this.#slab.releaseQuiet(this.#ring);
     this.#ring.kick();
   }
 

@@ -1,5 +1,5 @@
-import { getSystemErrorName } from 'node:util';
 import { type CompletionSink, OP_ACCEPT, type Ring } from '../engine/ring.js';
+import { AcceptTrouble } from './accept-trouble.js';
 import type { ListenAddress, Logger } from './api.js';
 import { type Listening, listenOn, stopListening } from './listen.js';
 
@@ -9,7 +9,7 @@ const ACCEPT_PAUSE_MS = 100;
 /** The addresses that a server listens on, and the connections that come there. */
 export class Listeners {
   readonly #ring: Ring;
-  readonly #logger: Logger;
+  readonly #trouble: AcceptTrouble;
   readonly #accepted: (number: number) => void;
   readonly #listening = new Map<number, Listening>();
   #stopped = false;
@@ -17,8 +17,8 @@ export class Listeners {
   /** `accepted` gets the ring's number of each connection. */
   constructor(ring: Ring, logger: Logger, accepted: (number: number) => void) {
     this.#ring = ring;
-    this.#logger = logger;
     this.#accepted = accepted;
+    this.#trouble = new AcceptTrouble(logger);
   }
 
   /** Resolves to the address as bound. Throws AIONBD_E_LISTEN. */
@@ -41,10 +41,7 @@ export class Listeners {
       return;
     }
     if (result < 0) {
-      this.#logger.warn(
-        { error: getSystemErrorName(result) },
-        'a connection could not be accepted; trying again',
-      );
+      this.#trouble.failed(result, performance.now());
       setTimeout(() => {
         if (!this.#listening.has(listener)) return;
         this.#ring.accept(listener, listener);
@@ -54,6 +51,11 @@ export class Listeners {
     }
     this.#ring.accept(listener, listener);
     this.#accepted(result);
+  }
+
+  /** To be called now and then. */
+  tick(): void {
+    this.#trouble.look(performance.now());
   }
 
   /** Ends them all, and those that are still being added. */

@@ -135,6 +135,7 @@ class NbdServer extends EventEmitter implements Server {
     );
     this.#check = setInterval(() => {
       this.#volumes.checkUnchanged(this.#logger);
+      this.#listeners.tick();
       home.tick();
     }, CHECK_MS).unref();
   }
