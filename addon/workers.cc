@@ -23,6 +23,8 @@ constexpr uint64_t kMostUnannouncedBytes = 256 * 1024;
 constexpr long kLateNanoseconds = 1'000'000;
 // Then a line gives way to other work, if all threads are busy.
 constexpr int kTurnItems = 64;
+// So many taken items a line keeps at least before it moves the others to its beginning.
+constexpr size_t kMostTaken = 256;
 
 long futex(std::atomic<uint32_t>* word, int operation, uint32_t value) {
   static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
@@ -36,6 +38,9 @@ WorkItem Workers::Line::take() {
   const WorkItem item = items[first++];
   if (empty()) {
     items.clear();
+    first = 0;
+  } else if (first >= kMostTaken && first * 2 >= items.size()) {
+    items.erase(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(first));
     first = 0;
   }
   return item;
@@ -90,11 +95,9 @@ void Workers::enqueue(const WorkItem& item) {
   tasks_.push_back(task);
 }
 
+// The lock is held until it is known that there is a thread: nobody may take the token of one that is not started.
 bool Workers::start_one() {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    tokens_++;
-  }
+  std::lock_guard<std::mutex> lock(mutex_);
   pthread_t thread;
   if (start_thread(
           &thread,
@@ -103,11 +106,10 @@ bool Workers::start_one() {
             return nullptr;
           },
           this)) {
+    tokens_++;
     threads_.push_back(thread);
     return true;
   }
-  std::lock_guard<std::mutex> lock(mutex_);
-  tokens_--;
   return false;
 }
 
@@ -212,16 +214,19 @@ void Workers::carry_out_next(std::unique_lock<std::mutex>* lock) {
 void Workers::serve_line(int number, std::unique_lock<std::mutex>* lock) {
   // The vector may grow while the lock is not held.
   const auto line = [&]() -> Line& { return lines_[static_cast<size_t>(number)]; };
-  if (line().items.size() - line().first > 1) {
-    const itimerspec late{{0, 0}, {0, kLateNanoseconds}};
-    timerfd_settime(late_.get(), 0, &late, nullptr);
-  }
   for (int i = 0; i < kTurnItems && !line().empty(); i++) {
     WorkItem item = line().take();
     lock->unlock();
     item.result = run_blocking(item.fd, item.block_device, item.request);
     lock->lock();
-    if (!finish(item, line().empty())) continue;
+    if (!finish(item, line().empty())) {
+      // The first that nobody is told of: the next one may block.
+      if (unannounced_.load(std::memory_order_relaxed) == 1) {
+        const itimerspec late{{0, 0}, {0, kLateNanoseconds}};
+        timerfd_settime(late_.get(), 0, &late, nullptr);
+      }
+      continue;
+    }
     lock->unlock();
     signal();
     lock->lock();

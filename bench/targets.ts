@@ -169,7 +169,8 @@ function bestOf(
   let best: Verdict['best'];
   for (const name of servers) {
     const median = medianOf(results, caseName, name, metric);
-    if (median === undefined) continue;
+    // The best of those that are left would be no answer to "better than the best".
+    if (median === undefined) return undefined;
     if (best === undefined || (higher ? median > best.median : median < best.median)) best = { name, median };
   }
   return best;

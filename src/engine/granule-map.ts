@@ -28,10 +28,10 @@ export interface ContentMap {
   /** Whether the byte at `offset` is known to be in a hole. */
   isHole(offset: number): boolean;
   /** End of the run of granules that are known to be holes, or not, as the one at `offset`; `end` at most. */
-  holeRunEnd(offset: number, end: number): number;
+  holeRunEnd(offset: number, end: number, isHole: boolean): number;
   isChanged(offset: number): boolean;
   /** End of the run of granules that were changed, or not, as the one at `offset`; `end` at most. */
-  changedRunEnd(offset: number, end: number): number;
+  changedRunEnd(offset: number, end: number, isChanged: boolean): number;
 }
 
 export function granuleBytesOf(sizeBytes: number): number {

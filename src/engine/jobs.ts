@@ -250,7 +250,6 @@ export class JobEngine {
     if (state === STATE_BLOCKED) {
       const volume = this.#volumes[job]!;
       this.#locks.giveUp(job);
-      if (this.#op[job] !== OP_WRITE) this.#pass(volume.clearings);
       this.#endMutator(job, volume, ECANCELED);
       return;
     }
@@ -403,9 +402,8 @@ export class JobEngine {
   }
 
   #runMutator(job: number, volume: Volume): void {
-    if (this.#op[job] !== OP_WRITE) this.#enter(job, volume.clearings);
-    else if (volume.locks === undefined || this.#locks.take(job, volume)) this.#runWrite(job, volume);
-    else this.#state[job] = STATE_BLOCKED;
+    if (volume.locks !== undefined && !this.#locks.take(job, volume)) this.#state[job] = STATE_BLOCKED;
+    else this.#startHolder(job);
   }
 
   #runWrite(job: number, volume: Volume): void {
@@ -462,7 +460,7 @@ export class JobEngine {
   #startHolder(job: number): void {
     const volume = this.#volumes[job]!;
     if (this.#op[job] === OP_WRITE) this.#runWrite(job, volume);
-    else this.#clear(job, volume);
+    else this.#enter(job, volume.clearings);
   }
 
   /**
@@ -560,8 +558,7 @@ export class JobEngine {
       return;
     }
     if (op === OP_ADVISE) this.#ring.file(op, volume.anyFile, 0, length, offset, 0, job);
-    else if (volume.locks === undefined || this.#locks.take(job, volume)) this.#clear(job, volume);
-    else this.#state[job] = STATE_BLOCKED;
+    else this.#clear(job, volume);
   }
 
   #clear(job: number, volume: Volume): void {

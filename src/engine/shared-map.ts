@@ -104,8 +104,8 @@ export class SharedMap implements ContentMap {
     return (this.#holesOf(granule >> 5) & (1 << (granule & 31))) !== 0;
   }
 
-  holeRunEnd(offset: number, end: number): number {
-    return this.hasHoles ? this.#runEnd(true, offset, end) : end;
+  holeRunEnd(offset: number, end: number, isHole: boolean): number {
+    return isHole || this.hasHoles ? this.#runEnd(true, isHole, offset, end) : end;
   }
 
   isChanged(offset: number): boolean {
@@ -113,8 +113,8 @@ export class SharedMap implements ContentMap {
     return (Atomics.load(this.#changed, granule >> 5) & (1 << (granule & 31))) !== 0;
   }
 
-  changedRunEnd(offset: number, end: number): number {
-    return this.#runEnd(false, offset, end);
+  changedRunEnd(offset: number, end: number, isChanged: boolean): number {
+    return this.#runEnd(false, isChanged, offset, end);
   }
 
   /** The granules of a word that are known to be holes. */
@@ -122,12 +122,11 @@ export class SharedMap implements ContentMap {
     return Atomics.load(this.#holes, word) & ~Atomics.load(this.#changed, word);
   }
 
-  #runEnd(ofHoles: boolean, offset: number, end: number): number {
+  #runEnd(ofHoles: boolean, isSet: boolean, offset: number, end: number): number {
     const behind = Math.ceil(end * this.#perByte);
     let granule = (offset * this.#perByte) | 0;
     let index = granule >> 5;
     let word = ofHoles ? this.#holesOf(index) : Atomics.load(this.#changed, index);
-    const isSet = (word & (1 << (granule & 31))) !== 0;
     const whole = isSet ? -1 : 0;
     granule++;
     while (granule < behind) {

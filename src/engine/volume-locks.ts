@@ -181,7 +181,7 @@ export class VolumeLocks {
     for (;;) {
       const word = Atomics.load(words, at);
       if ((word & inTheWay) !== 0) return false;
-      if ((word & SHARED_MASK) === SHARED_MASK) return false;
+      if ((word & SHARED_MASK) !== 0) return false;
       if (Atomics.compareExchange(words, at, word, word + ONE_SHARED) === word) return true;
     }
   }

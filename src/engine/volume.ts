@@ -1,5 +1,5 @@
 import type { Backing } from './backing.js';
-import { DirtyBytes } from './dirty-bytes.js';
+import { DIRTY_LIMIT_BYTES, DirtyBytes } from './dirty-bytes.js';
 import { Gate, NO_JOB } from './gate.js';
 import { type ContentMap, GranuleMap, tracksHoles } from './granule-map.js';
 import { ReadAhead } from './read-ahead.js';
@@ -61,8 +61,8 @@ export class Volume {
   readonly #shared: SharedVolume | undefined;
   #syncErrno = 0;
 
-  /** `shared` is what the threads have in common that use the same file. */
-  constructor(ring: Ring, backing: Backing, shared?: SharedVolume) {
+  /** `shared` is what the threads have in common that use the same file, `threads` of them. */
+  constructor(ring: Ring, backing: Backing, shared?: SharedVolume, threads = 1) {
     this.#ring = ring;
     this.#shared = shared;
     this.locks = shared?.locks;
@@ -78,7 +78,9 @@ export class Volume {
     const { writeBackFd } = backing;
     this.readAhead = directFd < 0 ? new ReadAhead(backing.sizeBytes) : undefined;
     this.dirty =
-      writeBackFd >= 0 ? new DirtyBytes(ring.native.addFile(writeBackFd, false, blockDevice)) : undefined;
+      writeBackFd >= 0
+        ? new DirtyBytes(ring.native.addFile(writeBackFd, false, blockDevice), DIRTY_LIMIT_BYTES / threads)
+        : undefined;
     this.anyFile = this.directFile >= 0 ? this.directFile : this.bufferedFile;
     const { clearFd = -1 } = backing;
     this.clearFile = clearFd >= 0 ? ring.native.addFile(clearFd, directFd >= 0, blockDevice) : this.anyFile;

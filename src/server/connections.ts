@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type BusyPoll,
   type CompletionSink,
@@ -217,7 +218,12 @@ export class Connections implements CompletionSink, Home {
       if (connection?.client) this.#transmission.refuseNew(connection.client);
     }
     this.#ring.kick();
-    if (this.#count === 0) return;
+    if (this.#count > 0) await this.#endAll(graceEnd, deadline);
+    // Of clients that took their leave before, everything is still carried out (X19).
+    while (!this.#transmission.isIdle && Date.now() < deadline) await sleep(STOP_POLL_MS);
+  }
+
+  async #endAll(graceEnd: number, deadline: number): Promise<void> {
     const gone = new Promise<void>((resolve) => {
       this.#allGone = resolve;
     });

@@ -23,6 +23,8 @@ export interface ExportPlan {
 /** What a thread is started with. */
 export interface ThreadPlan {
   readonly shares: Shares;
+  /** How many there are. */
+  readonly threads: number;
   readonly volumes: readonly VolumePlan[];
   readonly exports: readonly ExportPlan[];
   readonly defaultExport: string;

@@ -109,6 +109,7 @@ class NbdServer extends EventEmitter implements Server {
     const counters = exports.map(() => Array.from({ length: threads }, ExportCounters.allocateShared));
     const plans: ThreadPlan[] = Array.from({ length: threads }, (_, thread) => ({
       shares: sharesOf(this.#settings),
+      threads,
       volumes: this.#volumes.planForThread(),
       exports: exports.map((given, i) => ({
         ...named(given),

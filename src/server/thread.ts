@@ -81,7 +81,7 @@ function exportsOf(plan: ThreadPlan, ring: Ring) {
   const volumes = plan.volumes.map(({ backing, shared }) => {
     // The descriptors are closed by the main thread, which has opened them.
     const borrowed = { ...backing, close() {} };
-    return new Volume(ring, borrowed, new SharedVolume(shared, borrowed));
+    return new Volume(ring, borrowed, new SharedVolume(shared, borrowed), plan.threads);
   });
   return plan.exports.map(({ name, description, readOnly, volume: index, counters }) => {
     const volume = volumes[index]!;

@@ -41,9 +41,7 @@ class ThreadHandle {
     this.drained = new Promise((resolve) => {
       this.#resolveDrained = resolve;
     });
-    // A flag that Node refuses together with a file, such as ours; a program given by --eval may have it.
-    const execArgv = process.execArgv.filter((flag) => !flag.startsWith('--input-type'));
-    this.#worker = new Worker(ENTRY, { workerData: plan, name, execArgv });
+    this.#worker = new Worker(ENTRY, { workerData: plan, name, ...ownFlags() });
     this.exited = new Promise((resolve) => {
       this.#worker.once('exit', () => {
         this.#gone();
@@ -158,8 +156,12 @@ export class Threads implements Home {
     logger: Logger,
     events: HomeEvents,
   ): Promise<Threads> {
-    const threads = plans.map((plan, i) => new ThreadHandle(`aionbd-${i + 1}`, plan, logger, events));
+    const threads: ThreadHandle[] = [];
     try {
+      // Each may throw by itself.
+      for (const [i, plan] of plans.entries()) {
+        threads.push(new ThreadHandle(`aionbd-${i + 1}`, plan, logger, events));
+      }
       await Promise.all(threads.map((thread) => thread.ready));
     } catch (error) {
       await Promise.all(threads.map((thread) => thread.terminate()));
@@ -223,4 +225,14 @@ export class Threads implements Home {
     this.#last = chosen;
     return this.#threads[chosen];
   }
+}
+
+/**
+ * A program given by --eval may have --input-type, which Node refuses together with a file, such as ours. Flags that are
+ * named are checked, and V8's own refused, so otherwise they are inherited.
+ */
+function ownFlags(): { execArgv?: string[] } {
+  const isInTheWay = (flag: string) => flag.startsWith('--input-type');
+  if (!process.execArgv.some(isInTheWay)) return {};
+  return { execArgv: process.execArgv.filter((flag) => !isInTheWay(flag)) };
 }

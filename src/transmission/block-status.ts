@@ -106,8 +106,9 @@ export class BlockStatus {
     let at = jobs.block[job]!;
     let count = 0;
     while (offset < end && count < most) {
-      const flags = map.isChanged(offset) ? STATE_CHANGED : 0;
-      const runEnd = map.changedRunEnd(offset, end);
+      const isChanged = map.isChanged(offset);
+      const flags = isChanged ? STATE_CHANGED : 0;
+      const runEnd = map.changedRunEnd(offset, end, isChanged);
       at = writeStatusExtent(ring.view, at, extended, runEnd - offset, flags);
       offset = runEnd;
       count++;

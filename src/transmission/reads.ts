@@ -124,8 +124,8 @@ export class Reads {
     let goesOn = true;
     while (goesOn && readBytes < READ_WINDOW_BYTES && requests.cursor[request] !== end) {
       const cursor = requests.cursor[request]!;
-      const runEnd = map.holeRunEnd(cursor, end);
       const isHole = map.isHole(cursor);
+      const runEnd = map.holeRunEnd(cursor, end, isHole);
       const job = isHole
         ? this.#takeHole(client, request, runEnd)
         : core.takePiece(client, request, runEnd, false);
@@ -178,9 +178,10 @@ export class Reads {
     const offset = requests.cursor[request]!;
     const end = requests.end[request]!;
     const inOnePiece = requests.inOnePiece[request] === 1;
-    const runEnd = inOnePiece ? end : volume.map.holeRunEnd(offset, end);
+    const isHole = !inOnePiece && volume.map.isHole(offset);
+    const runEnd = inOnePiece ? end : volume.map.holeRunEnd(offset, end, isHole);
     jobs.offset[job] = offset;
-    if (!inOnePiece && volume.map.isHole(offset)) {
+    if (isHole) {
       core.pieceKind[job] = PIECE_HOLE;
       jobs.length[job] = runEnd - offset;
       requests.cursor[request] = runEnd;

@@ -142,6 +142,11 @@ export class Transmission {
     return true;
   }
 
+  /** Whether nothing is at work any more, for clients that are gone either. */
+  get isIdle(): boolean {
+    return this.#requests.available === this.#requests.capacity;
+  }
+
   /** From now on every new request is answered ESHUTDOWN (X20). */
   refuseNew(client: Client): void {
     client.refusing = true;
