@@ -17,8 +17,10 @@ namespace {
 
 constexpr int kEventsPerPoll = 256;
 // As long as one callback of libuv may last while there is traffic, and as long as it waits for more of it.
-constexpr uint64_t kLongestStayNs = 1'000'000;
+constexpr uint64_t kLongestStayNs = 2'000'000;
 constexpr int kLongestWaitMs = 1;
+// Events that usually come later than this are waited for by libuv.
+constexpr uint64_t kSeldomNs = 500'000;
 constexpr unsigned kTurnsUntilDeaf = 256;
 
 }  // namespace
@@ -86,7 +88,7 @@ void Reactor::on_poll(uv_poll_t* handle, int, int) {
 
 // As long as there is traffic, the reactor waits for more of it here, in its own epoll_wait: the way through
 // libuv costs two or three further system calls and Node's bookkeeping. Node's other work has its turn every
-// millisecond.
+// two milliseconds.
 void Reactor::turn() {
   poll_events(0);
   uint64_t now = now_ns();
@@ -98,7 +100,7 @@ void Reactor::turn() {
     if (phase_ != Phase::kOpen || now >= leave) return;
     if (pending_.empty() && !look(busy_poll_.window_ns(now))) {
       // Where events come seldom, libuv waits as well as we do.
-      if (busy_poll_.usual_wait_ns() > kLongestStayNs / 2) return;
+      if (busy_poll_.usual_wait_ns() > kSeldomNs) return;
       if (poll_events(kLongestWaitMs) == 0) return;
     }
     now = now_ns();
