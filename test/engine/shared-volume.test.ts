@@ -82,10 +82,10 @@ t.test('what a write touches is no hole for any thread from the moment it starts
   t.notOk(other.volume.map.hasHoles);
   one.volume.map.foundHole(0, 1 << 20);
   t.ok(other.volume.map.isHole(5 * GRANULE));
-  t.equal(other.volume.map.holeRunEnd(0, 1 << 20), 1 << 20);
+  t.equal(other.volume.map.holeRunEnd(0, 1 << 20, true), 1 << 20);
   other.volume.map.written(3 * GRANULE + 17, 1);
   t.notOk(one.volume.map.isHole(3 * GRANULE));
-  t.equal(one.volume.map.holeRunEnd(0, 1 << 20), 3 * GRANULE);
+  t.equal(one.volume.map.holeRunEnd(0, 1 << 20, true), 3 * GRANULE);
   t.ok(one.volume.map.isChanged(3 * GRANULE));
   one.volume.map.foundHole(0, 1 << 20);
   one.volume.map.zeroed(3 * GRANULE, 4 * GRANULE);
@@ -93,7 +93,7 @@ t.test('what a write touches is no hole for any thread from the moment it starts
   one.volume.map.distrust();
   t.notOk(other.volume.map.isHole(0));
   t.notOk(other.volume.map.tracksHoles);
-  t.equal(other.volume.map.holeRunEnd(0, 99), 99);
+  t.equal(other.volume.map.holeRunEnd(0, 99, false), 99);
 });
 
 t.test('the runs of a map are those of its granules one by one', async (t) => {
@@ -118,8 +118,8 @@ t.test('the runs of a map are those of its granules one by one', async (t) => {
       const at = i * GRANULE;
       if (map.isHole(at) !== (isHole[i] === 1) || map.isChanged(at) !== (isChanged[i] === 1)) return false;
       for (const [bits, told] of [
-        [isHole, map.holeRunEnd(at, size)],
-        [isChanged, map.changedRunEnd(at, size)],
+        [isHole, map.holeRunEnd(at, size, isHole[i] === 1)],
+        [isChanged, map.changedRunEnd(at, size, isChanged[i] === 1)],
       ] as const) {
         let run = i;
         while (run < granules && bits[run] === bits[i]) run++;
@@ -130,3 +130,54 @@ t.test('the runs of a map are those of its granules one by one', async (t) => {
   });
   t.doesNotThrow(() => fc.assert(property));
 });
+
+t.test(
+  'the run that is followed is the one that was seen, whatever another thread does meanwhile',
+  async (t) => {
+    const size = 8 * GRANULE;
+    const start = () => {
+      const memory = SharedMap.allocate(size);
+      const [map, other] = [0, 1].map(() => new SharedMap(memory, size, true)) as [SharedMap, SharedMap];
+      return { map, other };
+    };
+
+    t.test('a hole that is written to', async (t) => {
+      const { map, other } = start();
+      other.foundHole(GRANULE, 3 * GRANULE);
+      const isHole = map.isHole(GRANULE);
+      t.ok(isHole);
+      other.written(GRANULE, 1);
+      t.equal(map.holeRunEnd(GRANULE, size, isHole), 3 * GRANULE, 'the data behind it is not told as a hole');
+      other.written(2 * GRANULE, 1);
+      t.equal(map.holeRunEnd(GRANULE, size, isHole), 2 * GRANULE);
+    });
+
+    t.test('a hole of a map that is distrusted', async (t) => {
+      const { map, other } = start();
+      other.foundHole(0, 3 * GRANULE);
+      const isHole = map.isHole(GRANULE + 5);
+      t.ok(isHole);
+      other.distrust();
+      t.equal(map.holeRunEnd(GRANULE + 5, size, isHole), 3 * GRANULE);
+    });
+
+    t.test('data that is found to be a hole', async (t) => {
+      const { map, other } = start();
+      const isHole = map.isHole(0);
+      t.notOk(isHole);
+      other.foundHole(0, GRANULE);
+      t.equal(map.holeRunEnd(0, size, isHole), size);
+      other.foundHole(4 * GRANULE, 5 * GRANULE);
+      t.equal(map.holeRunEnd(0, size, isHole), 4 * GRANULE);
+    });
+
+    t.test('an unchanged granule that is changed, with changed ones behind it', async (t) => {
+      const { map, other } = start();
+      other.changed(3 * GRANULE, GRANULE);
+      const isChanged = map.isChanged(GRANULE);
+      t.notOk(isChanged);
+      other.changed(GRANULE, 2 * GRANULE);
+      t.equal(map.changedRunEnd(GRANULE, size, isChanged), 2 * GRANULE, 'they are not told as unchanged');
+    });
+  },
+);
