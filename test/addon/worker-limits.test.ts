@@ -85,3 +85,45 @@ for (const [when, body] of [
     t.ok(apart > 1000, `the blocked one is complete ${apart} ms later`);
   });
 }
+
+t.test('a line of writes that never runs empty takes no more memory with time', async (t) => {
+  const path = sparseFile(join(scratch(t), 'f'), 2 * MiB);
+  const env = await slowWrites(t, '10');
+  const script = `
+    const DEPTH = 2000, PIECE = 4096;
+    class Endless extends Small {
+      finished = 0;
+      isOver = false;
+      write(i) {
+        const offset = (i % 512) * PIECE;
+        this.put({ op: WRITE, target: file, buffer: i % 256 * PIECE, length: PIECE, offset });
+      }
+      collect(n) {
+        for (let count = n; count > 0; count = this.native.submit(this.count)) {
+          this.count = 0;
+          this.finished += count;
+          for (let i = 0; i < count && !this.isOver; i++) this.write(this.finished + i);
+        }
+        this.count = 0;
+        this.wake();
+      }
+      async reached(count) {
+        while (this.finished < count) await new Promise((resolve) => { this.wake = resolve; });
+      }
+    }
+    const fd = fs.openSync(${JSON.stringify(path)}, 'r+');
+    const reactor = new Endless({ submissionCapacity: 4096, completionCapacity: 4096 });
+    const file = reactor.native.addFile(fd, false, false);
+    for (let i = 0; i < DEPTH; i++) reactor.write(i);
+    reactor.submit();
+    await reactor.reached(50_000);
+    const before = process.memoryUsage.rss();
+    await reactor.reached(350_000);
+    const grown = (process.memoryUsage.rss() - before) / 1048576;
+    reactor.isOver = true;
+    await reactor.close();
+    return grown;
+  `;
+  const grown = (await inProcess(script, ['--max-semi-space-size=1'], env)) as number;
+  t.ok(grown < 10, `${grown.toFixed(1)} MiB more after 300,000 writes`);
+});
