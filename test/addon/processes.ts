@@ -10,7 +10,7 @@ export const ADDON =
 /** In front of all such code: `fs`, `Small` (a reactor that collects its completions) and the operations' numbers. */
 export const PRELUDE = `
   const fs = require('node:fs');
-  const READ = 1, WRITE = 2, SYNC = 3, TRIM = 4, ZERO = 5;
+  const READ = 1, WRITE = 2, SYNC = 3, TRIM = 4, ZERO = 5, ADVISE = 6;
   const { Reactor } = require(${JSON.stringify(ADDON)});
   class Small {
     constructor(options) {
@@ -55,12 +55,16 @@ export const PRELUDE = `
 `;
 
 /** Runs the body of an async function in a new process and resolves to what it returns. */
-export async function inProcess(body: string, nodeArgs: readonly string[] = []): Promise<unknown> {
+export async function inProcess(
+  body: string,
+  nodeArgs: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<unknown> {
   const code = `${PRELUDE}
     (async () => {
       ${body}
     })().then((value) => process.stdout.write('\\n' + JSON.stringify(value ?? null)));`;
-  const result = await run(process.execPath, [...nodeArgs, '-e', code], { timeoutMs: 60_000 });
+  const result = await run(process.execPath, [...nodeArgs, '-e', code], { timeoutMs: 60_000, env });
   if (result.code !== 0) throw new Error(describe(result));
   return JSON.parse(result.stdout.slice(result.stdout.lastIndexOf('\n')));
 }

@@ -6,9 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { createServer } from '../../src/index.js';
 import { KiB, MiB, pattern, scratch, sparseFile } from '../support/files.js';
+import { describe, run } from '../support/programs.js';
+import { slowWrites } from '../support/slow-writes.js';
 import { start } from '../transmission/in-process.js';
 import { RawClient } from '../transmission/raw-client.js';
-import { ESHUTDOWN, READ, WRITE } from '../transmission/wire.js';
+import { DISC, ESHUTDOWN, READ, WRITE } from '../transmission/wire.js';
 
 const descriptors = () => readdirSync('/proc/self/fd').length;
 
@@ -58,6 +60,50 @@ t.test(
     t.ok(await client.closesWithin(1000));
   },
 );
+
+t.test('X19: a stop waits for what a client left to be done when it took its leave', async (t) => {
+  const COUNT = 200;
+  const folder = scratch(t);
+  const path = sparseFile(join(folder, 'disk'), MiB);
+  const socket = join(folder, 's');
+  const script = `
+    const { createServer } = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)});
+    const server = await createServer({
+      exports: [{ name: 'disk', path: ${JSON.stringify(path)}, direct: 'off' }],
+    });
+    const gone = new Promise((resolve) => server.once('disconnect', resolve));
+    await server.listen({ kind: 'unix', path: ${JSON.stringify(socket)} });
+    await gone;
+    const begun = Date.now();
+    await server.close();
+    console.log(Date.now() - begun);`;
+  // A second for all of them: the client is gone long before they are done.
+  const env = await slowWrites(t, '5000');
+  const args = ['--input-type=module', '-e', script];
+  const serving = run(process.execPath, args, { timeoutMs: 30_000, env });
+  let client: RawClient | undefined;
+  for (let i = 0; client === undefined && i < 500; i++) {
+    client = await RawClient.open({ kind: 'unix', path: socket }, 'disk').catch(() => undefined);
+    if (client === undefined) await sleep(20);
+  }
+  const payload = Buffer.alloc(4 * KiB, 0xab);
+  const writes = Array.from({ length: COUNT }, (_, i) => ({
+    type: WRITE,
+    cookie: BigInt(i),
+    offset: i * payload.length,
+    payload,
+  }));
+  client!.write(client!.bytesOf(...writes, { type: DISC, cookie: 0n }));
+  await client!.drained();
+  await client!.destroy();
+  const result = await serving;
+  t.equal(result.code, 0, describe(result));
+  const image = readFileSync(path);
+  const lost = writes.filter(
+    ({ offset }) => !image.subarray(offset, offset + payload.length).equals(payload),
+  );
+  t.equal(lost.length, 0, `the stop took ${result.stdout.trim()} ms`);
+});
 
 t.test('a stop ends idle clients and half-done handshakes soon, and closes every descriptor', async (t) => {
   const path = sparseFile(join(scratch(t), 'disk'), 1_000_003);

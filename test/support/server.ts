@@ -33,6 +33,8 @@ export interface ServeOptions {
   readonly tcp?: boolean;
   /** More arguments for the command. */
   readonly args?: readonly string[];
+  /** Arguments for node itself. */
+  readonly nodeArgs?: readonly string[];
 }
 
 export interface RunningServer {
@@ -99,7 +101,7 @@ function command(options: ServeOptions, socketPath: string): [string, string[]] 
       const listen = ['--listen', `unix:${socketPath}`, ...(options.tcp ? ['--listen', '127.0.0.1:0'] : [])];
       const exports = options.exports.flatMap((e) => ['--export', exportSpec(e)]);
       const rest = ['--metrics', 'off', ...(options.args ?? [])];
-      return [process.execPath, [MAIN, 'serve', ...listen, ...exports, ...rest]];
+      return [process.execPath, [...(options.nodeArgs ?? []), MAIN, 'serve', ...listen, ...exports, ...rest]];
     }
     case 'nbdkit':
       return ['nbdkit', ['-f', ...(only.readOnly ? ['-r'] : []), '-U', socketPath, 'file', only.path]];
