@@ -2,7 +2,7 @@ import { LARGEST_BLOCK_BYTES } from './slab.js';
 
 /** How a job holds its place in a volume; {@link HOLD_NONE}: not at all. */
 export const HOLD_NONE = 0;
-/** With others like it. */
+/** An aligned write: the only one on its stripes, whatever has become of its client; wide ones go beside it. */
 export const HOLD_SHARED = 1;
 /** Alone: an unaligned write, which reads before it writes. */
 export const HOLD_EXCLUSIVE = 2;
@@ -19,7 +19,7 @@ const WAIT_CLAIMED = 1 << 1;
 const STRIPES = 1 << 16;
 const SMALLEST_STRIPE_BYTES = 4096;
 
-// A stripe: how many hold it shared · how many abandoned · how many claim it · held exclusively.
+// A stripe, as counts of which most are 0 or 1: held shared · abandoned · claims · held exclusively.
 const ONE_SHARED = 1;
 const SHARED_MASK = 0xfff;
 const ONE_ABANDONED = 1 << 12;
@@ -49,12 +49,13 @@ export const LOCK_MEMORY_BYTES = (FIRST_STRIPE + STRIPES) * 4;
 
 /**
  * Keeps the changes of several threads to one volume apart, as the list of mutators in a {@link Volume} does within a
- * thread: an unaligned write is alone on its units, and what comes after an abandoned write waits for it. It is a table of
+ * thread, and more strictly: of two writes to one stripe the younger waits, so that it can't be overtaken by an older one
+ * that nobody wants any more. It is a table of
  * words in memory that the threads share; a word stands for every 65,536th stripe of 4 KiB (or of a unit, if that is more).
  *
  * Nobody waits in here: a job gets all it needs or nothing, and tries again later. So whoever holds something is at work,
  * and gets done. Two things keep those who try from trying for ever: claims, which keep later shared holders off the
- * stripes of a job that wants them for itself, and a turn between jobs that want a volume's whole width and those.
+ * stripes of an unaligned write, and a turn between jobs that want a volume's whole width and those.
  */
 export class VolumeLocks {
   readonly #words: Int32Array;
@@ -147,7 +148,7 @@ export class VolumeLocks {
       Atomics.add(this.#words, WIDE_WAITING, 1);
       return WAIT_COUNTED;
     }
-    // Those who share are let in one by one as the others go.
+    // Aligned writes come by chance: who is refused takes the next one that offers.
     if (!exclusive) return 0;
     Atomics.add(this.#words, EXCLUSIVE_WAITING, 1);
     const first = Math.floor(offset * this.#perByte);

@@ -41,17 +41,14 @@ t.test('a thread that cannot be started takes nothing from those that are at wor
     let before;
     do {
       before = reactor.done.length;
-      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await new Promise((resolve) => setTimeout(resolve, 5000));
     } while (reactor.done.length < COUNT && reactor.done.length > before);
     const result = { done: reactor.done.length, failed: reactor.done.filter(({ result }) => result !== 0).length,
       threads: threads() };
-    const from = process.cpuUsage();
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    const { user, system } = process.cpuUsage(from);
     await reactor.close();
-    return { ...result, idle: (user + system) / 1000 < 250 };
+    return result;
   `;
-  t.same(await inProcess(body), { done: 200_000, failed: 0, threads: 1, idle: true });
+  t.same(await inProcess(body), { done: 200_000, failed: 0, threads: 1 });
 });
 
 for (const [when, body] of [
