@@ -19,8 +19,10 @@ constexpr int kEventsPerPoll = 256;
 // As long as one callback of libuv may last while there is traffic, and as long as it waits for more of it.
 constexpr uint64_t kLongestStayNs = 2'000'000;
 constexpr int kLongestWaitMs = 1;
-// Events that usually come later than this are waited for by libuv.
+// Events that usually come later than this are waited for by libuv; and so are those that come at once:
+// requests gather meanwhile, and share a turn's system calls.
 constexpr uint64_t kSeldomNs = 500'000;
+constexpr uint64_t kAtOnceNs = 8'000;
 constexpr unsigned kTurnsUntilDeaf = 256;
 
 }  // namespace
@@ -98,6 +100,7 @@ void Reactor::turn() {
     busy_poll_.waited(now - last_work_ns_);
     now = last_work_ns_ = now_ns();
     if (phase_ != Phase::kOpen || now >= leave) return;
+    if (busy_poll_.usual_wait_ns() < kAtOnceNs) return;
     if (pending_.empty() && !look(busy_poll_.window_ns(now))) {
       // Where events come seldom, libuv waits as well as we do.
       if (busy_poll_.usual_wait_ns() > kSeldomNs) return;

@@ -52,7 +52,7 @@ const QEMU_SHARED = 32;
 /** A further peer is a further entry; what runs when is in sets.ts. */
 export const SERVERS: Readonly<Record<string, Contender>> = {
   aionbd: aionbd('this project, as it is by default: direct I/O', []),
-  'aionbd-no-busy-poll': aionbd('this project, --busy-poll off', ['--busy-poll', 'off']),
+  'aionbd-busy-poll': aionbd('this project, --busy-poll auto', ['--busy-poll', 'auto']),
   'aionbd-buffered': aionbd('this project, --direct off: through the page cache', ['--direct', 'off'], true),
   'aionbd-threads2': aionbd('this project, --threads 2', ['--threads', '2']),
   'qemu-nbd-io_uring': qemu('io_uring'),

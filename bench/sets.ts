@@ -72,7 +72,7 @@ export const SETS = {
       entry('conns16-qd1-unix', ...AIONBD_AND_QEMU, 'nbdkit'),
       entry('seqread-256k-qd8-unix', ...AIONBD_AND_QEMU, 'nbdkit'),
       entry('seqwrite-256k-qd8-unix', ...AIONBD_AND_QEMU, 'nbdkit'),
-      entry('randread-qd1-unix', 'aionbd', 'aionbd-no-busy-poll', ...PEERS),
+      entry('randread-qd1-unix', 'aionbd', 'aionbd-busy-poll', ...PEERS),
       entry('page-cache-4g', 'aionbd', 'qemu-nbd-io_uring', 'nbdkit', 'nbd-server'),
       entry('collections', 'aionbd'),
       entry('start', 'aionbd', 'qemu-nbd-io_uring', 'nbdkit', 'nbd-server'),

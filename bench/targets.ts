@@ -60,8 +60,8 @@ export const TARGETS: readonly Target[] = [
   { ...READS, ...CPU, against: { label: 'fio on the file itself', servers: ['file'] }, value: 1.35 },
   { ...READS, ...IOPS, against: LOOP, value: 1 },
   { ...WRITES, ...IOPS, against: LOOP, value: 1 },
-  { ...ONE_AT_A_TIME, ...P50, server: 'aionbd-no-busy-poll', against: BEST_PEER, value: 1 },
-  { ...ONE_AT_A_TIME, ...P50, server: 'aionbd', against: BEST_PEER, value: 0.5 },
+  { ...ONE_AT_A_TIME, ...P50, server: 'aionbd', against: BEST_PEER, value: 1 },
+  { ...ONE_AT_A_TIME, ...P50, server: 'aionbd-busy-poll', against: BEST_PEER, value: 0.5 },
   {
     ...READS,
     ...SWITCHES,

@@ -18,7 +18,7 @@ export const DEFAULTS = Object.freeze({
   direct: 'auto',
   bufferMemory: '64M',
   queueDepth: '1024',
-  busyPoll: 'auto',
+  busyPoll: 'off',
   threads: '1',
   metrics: '127.0.0.1:9809',
   logLevel: 'info',

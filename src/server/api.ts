@@ -43,7 +43,7 @@ export interface ServerOptions {
   readonly queueDepth?: number;
   /**
    * How long to look for the next request before sleeping, µs (1 to 1000), which saves the wake-up; `auto` does so only
-   * where requests come that close together and nobody else wants the processor. Default `auto`.
+   * where requests come that close together and nobody else wants the processor. Default `off`.
    */
   readonly busyPoll?: 'auto' | 'off' | number;
   /** Connections at once. Default 1024. */

@@ -41,7 +41,7 @@ export function checkedSettings(options: ServerOptions): Settings {
     queueDepth: checked(options, 'queueDepth'),
     maxConnections: checked(options, 'maxConnections'),
     handshakeDeadlineMs: checked(options, 'handshakeDeadlineMs'),
-    busyPoll: checkedBusyPoll(options.busyPoll ?? 'auto'),
+    busyPoll: checkedBusyPoll(options.busyPoll ?? 'off'),
     threads: checked(options, 'threads'),
   });
   sharesOf(settings);
