@@ -95,7 +95,8 @@ void Workers::enqueue(const WorkItem& item) {
   tasks_.push_back(task);
 }
 
-// The lock is held until it is known that there is a thread: nobody may take the token of one that is not started.
+// The lock is held until it is known that there is a thread: nobody may take the token of one that is not
+// started.
 bool Workers::start_one() {
   std::lock_guard<std::mutex> lock(mutex_);
   pthread_t thread;
