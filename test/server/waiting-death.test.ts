@@ -24,21 +24,28 @@ async function until(condition: () => boolean, what: string): Promise<void> {
 interface Watched {
   /** The server's memory, once it has taken some. */
   slab?: Slab;
-  /** Connections that have had to wait. */
+  /** Connections that have had to wait, and those that got memory for data. */
   readonly waited: Set<number>;
+  readonly served: Set<number>;
 }
 
 function watch(t: Test): Watched {
-  const watched: Watched = { waited: new Set() };
-  const { wait } = Core.prototype;
+  const watched: Watched = { waited: new Set(), served: new Set() };
+  const { wait, takeBlockJob } = Core.prototype;
   const { take } = Slab.prototype;
   t.teardown(() => {
     Core.prototype.wait = wait;
+    Core.prototype.takeBlockJob = takeBlockJob;
     Slab.prototype.take = take;
   });
   Core.prototype.wait = function (client) {
     watched.waited.add(client.connection);
     wait.call(this, client);
+  };
+  Core.prototype.takeBlockJob = function (client, ...rest) {
+    const job = takeBlockJob.call(this, client, ...rest);
+    if (job >= 0) watched.served.add(client.connection);
+    return job;
   };
   Slab.prototype.take = function (bytes) {
     watched.slab = this;
@@ -70,7 +77,7 @@ for (const kind of ['unix', 'tcp'] as const) {
       }
       const half = holding.bytesOf({ type: WRITE, cookie: 1n, payload: Buffer.alloc(256 * KiB) });
       holding.write(half.subarray(0, 1000));
-      await sleep(50);
+      await until(() => watched.served.has(3), 'the kept block is taken');
       const payload = Buffer.alloc(64 * KiB, 0xaa);
       for (const [i, client] of [dying, leaving, staying].entries())
         client.send({ type: WRITE, cookie: 1n, offset: (1 + i) * MiB, payload });
@@ -80,9 +87,8 @@ for (const kind of ['unix', 'tcp'] as const) {
       for (const gone of [dying, leaving]) {
         // The kernel has all of it before it hears of the end.
         await gone.drained();
-        gone.socket.end();
+        await new Promise<void>((resolve) => gone.socket.end(resolve));
       }
-      await sleep(50);
       for (const block of taken) slab.give(block);
       await holding.destroy();
       await staying.settled();
