@@ -1,0 +1,140 @@
+/**
+ * All there is to know of a running server at one moment, as plain JSON: the status page, `aionbd top`, `aionbd status`
+ * and the metrics page show nothing else. Counters count from the start of the server and never fall; rates are for
+ * whoever compares two snapshots.
+ */
+export interface ServerSnapshot {
+  /** 1; another number where a field has changed its meaning. */
+  readonly schema: 1;
+  readonly version: string;
+  readonly pid: number;
+  /** Milliseconds since 1970. */
+  readonly startedAtMs: number;
+  readonly takenAtMs: number;
+  readonly state: 'serving' | 'draining';
+  /** As in `--listen`. */
+  readonly listeners: readonly string[];
+  readonly exports: readonly ExportSnapshot[];
+  readonly connections: readonly ConnectionSnapshot[];
+  /** One for each thread that serves connections. */
+  readonly reactors: readonly ReactorSnapshot[];
+  /** Handshakes that led to nothing, by reason; the reasons are few and fixed. */
+  readonly handshakeFailures: Readonly<Record<string, number>>;
+  /** What an operator should look at, in plain words. */
+  readonly warnings: readonly Warning[];
+}
+
+/** The commands that metrics tell apart; `unknown` are those that we do not know. */
+export const OPERATIONS = Object.freeze([
+  'read',
+  'write',
+  'flush',
+  'trim',
+  'cache',
+  'write_zeroes',
+  'block_status',
+  'unknown',
+] as const);
+
+export type Operation = (typeof OPERATIONS)[number];
+
+/** How long things took: `counts[i]` are those of at most `LATENCY_BOUNDS_SECONDS[i]`, the last those beyond all bounds. Not cumulative. */
+export interface LatencySnapshot {
+  readonly counts: readonly number[];
+  readonly sumSeconds: number;
+}
+
+export interface OperationSnapshot {
+  readonly requests: number;
+  /** Of requests that succeeded. */
+  readonly bytes: number;
+  /** Answered with an error, by NBD's name of it: `EIO`, `ENOSPC`, …; only those that have occurred. */
+  readonly errors: Readonly<Record<string, number>>;
+  /** From having parsed the request to having its answer on the way to the socket. */
+  readonly latency: LatencySnapshot;
+  /** The disk's share of it: from handing I/O to the kernel until the last of it is complete. */
+  readonly diskLatency: LatencySnapshot;
+}
+
+export interface ExportSnapshot {
+  readonly name: string;
+  readonly description: string;
+  readonly path: string;
+  readonly readOnly: boolean;
+  readonly sizeBytes: number;
+  /** Undefined where it can't be told (block devices). */
+  readonly allocatedBytes: number | undefined;
+  /** Free for whoever is not root, and the whole, of the filesystem that the file lies on; undefined for block devices. */
+  readonly filesystemFreeBytes: number | undefined;
+  readonly filesystemSizeBytes: number | undefined;
+  readonly direct: boolean;
+  /** Why it is not direct, in plain words; empty where it is. */
+  readonly bufferedBecause: string;
+  readonly operations: Readonly<Record<Operation, OperationSnapshot>>;
+  /** Requests being carried out, and the most there ever were at once. */
+  readonly inFlight: number;
+  readonly inFlightMost: number;
+  /** Requests that did not fit the alignment of direct I/O and were mended by reading more, or by read-modify-write. */
+  readonly alignmentFixes: number;
+  readonly connections: number;
+  readonly connectionsTotal: number;
+  readonly health: ExportHealth;
+}
+
+export interface ExportHealth {
+  readonly healthy: boolean;
+  /** In plain words; empty where it is healthy. */
+  readonly reason: string;
+  /** How long the last probe took; undefined before the first. */
+  readonly probeSeconds: number | undefined;
+}
+
+export interface ConnectionSnapshot {
+  readonly id: number;
+  /** `127.0.0.1:45678`, `[::1]:45678` or `unix`. */
+  readonly peer: string;
+  readonly transport: 'tcp' | 'unix';
+  readonly exportName: string;
+  readonly startedAtMs: number;
+  readonly replies: 'simple' | 'structured' | 'extended';
+  /** Meta contexts by name, such as `base:allocation`. */
+  readonly metaContexts: readonly string[];
+  readonly requests: number;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+  readonly errors: number;
+  readonly inFlight: number;
+  /** Thread that serves it, from 0. */
+  readonly reactor: number;
+}
+
+export interface ReactorSnapshot {
+  /** From 0. */
+  readonly index: number;
+  /** Turns in which there was something to do. */
+  readonly turns: number;
+  readonly ioSubmitCalls: number;
+  /** I/O handed to io_submit; ÷ calls is the batch. */
+  readonly ioSubmitted: number;
+  /** I/O that would have blocked and was given to a worker thread. */
+  readonly nowaitFallbacks: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  readonly receiveCalls: number;
+  readonly sendCalls: number;
+  /** Memory for data in flight, of which in use. */
+  readonly bufferBytes: number;
+  readonly bufferUsedBytes: number;
+  /** How often a connection was not read from because memory or request slots had run out. */
+  readonly backpressureStops: number;
+  /** The longest that the event loop was late in the last second. */
+  readonly loopLagSeconds: number;
+}
+
+export interface Warning {
+  /** Stable, for scripts: `buffered-fallback`, `filesystem-nearly-full`, `single-connection`, `export-unhealthy`, … */
+  readonly kind: string;
+  /** Export it is about; undefined if it is about all. */
+  readonly exportName: string | undefined;
+  readonly text: string;
+}
