@@ -12,7 +12,6 @@ namespace {
 // Of what is averaged, a wait counts for 1/8; long ones count as this, so that one pause is soon forgotten.
 constexpr uint64_t kWaitWeight = 8;
 constexpr uint64_t kLongestWaitNs = 2'000'000;
-// After being pushed aside: longer each time, until it has not happened for twice as long.
 constexpr uint64_t kShortestPauseNs = 10'000'000;
 constexpr uint64_t kLongestPauseNs = 1'000'000'000;
 
@@ -30,6 +29,12 @@ uint64_t now_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
+void Pause::begin(uint64_t now) {
+  const bool again = now < until_ + 2 * length_ns_;
+  length_ns_ = again ? std::min(length_ns_ * 2, kLongestPauseNs) : kShortestPauseNs;
+  until_ = now + length_ns_;
+}
+
 BusyPoll::BusyPoll(bool automatic, uint32_t window_us)
     : automatic_(automatic),
       longest_window_ns_(automatic && has_one_processor() ? 0 : uint64_t{window_us} * 1000),
@@ -37,19 +42,13 @@ BusyPoll::BusyPoll(bool automatic, uint32_t window_us)
 
 uint64_t BusyPoll::window_ns(uint64_t now) {
   if (!automatic_ || longest_window_ns_ == 0) return longest_window_ns_;
-  if (usual_wait_ns_ > longest_window_ns_ || now < paused_until_) return 0;
+  if (usual_wait_ns_ > longest_window_ns_ || !pause_.is_over(now)) return 0;
   return longest_window_ns_;
 }
 
 void BusyPoll::waited(uint64_t wait_ns) {
   const uint64_t wait = std::min(wait_ns, kLongestWaitNs);
   usual_wait_ns_ = (usual_wait_ns_ * (kWaitWeight - 1) + wait) / kWaitWeight;
-}
-
-void BusyPoll::pushed_aside(uint64_t now) {
-  const bool again = now < paused_until_ + 2 * pause_ns_;
-  pause_ns_ = again ? std::min(pause_ns_ * 2, kLongestPauseNs) : kShortestPauseNs;
-  paused_until_ = now + pause_ns_;
 }
 
 }  // namespace aionbd

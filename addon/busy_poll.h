@@ -8,6 +8,18 @@ namespace aionbd {
 
 uint64_t now_ns();
 
+// For what is worth its while only as long as nobody else wants the processor: how long to leave it alone.
+// Each time longer, until it has not happened for twice as long.
+class Pause {
+ public:
+  bool is_over(uint64_t now) const { return now >= until_; }
+  void begin(uint64_t now);
+
+ private:
+  uint64_t length_ns_ = 0;
+  uint64_t until_ = 0;
+};
+
 class BusyPoll {
  public:
   // `automatic`: look for at most `window_us`, and only where it has been worth it. Otherwise always for
@@ -19,7 +31,7 @@ class BusyPoll {
   // Events came after `wait_ns` without any.
   void waited(uint64_t wait_ns);
   // While looking, the thread was off its processor: somebody else has work to do.
-  void pushed_aside(uint64_t now);
+  void pushed_aside(uint64_t now) { pause_.begin(now); }
   // How long it takes on average until events come, ns.
   uint64_t usual_wait_ns() const { return usual_wait_ns_; }
 
@@ -30,8 +42,7 @@ class BusyPoll {
   const bool automatic_;
   const uint64_t longest_window_ns_;
   uint64_t usual_wait_ns_;
-  uint64_t pause_ns_ = 0;
-  uint64_t paused_until_ = 0;
+  Pause pause_;
 };
 
 }  // namespace aionbd

@@ -100,7 +100,7 @@ void Reactor::turn() {
     busy_poll_.waited(now - last_work_ns_);
     now = last_work_ns_ = now_ns();
     if (phase_ != Phase::kOpen || now >= leave) return;
-    if (busy_poll_.usual_wait_ns() < kAtOnceNs) return;
+    if (!gather(now) && busy_poll_.usual_wait_ns() < kAtOnceNs) return;
     if (pending_.empty() && !look(busy_poll_.window_ns(now))) {
       // Where events come seldom, libuv waits as well as we do.
       if (busy_poll_.usual_wait_ns() > kSeldomNs) return;
@@ -128,6 +128,15 @@ bool Reactor::work() {
   in_turn_ = false;
   if (phase_ == Phase::kOpen) listen_to_aio();
   return found;
+}
+
+// Gives the only client that has something to ask the time to ask for more. False if it needs none. Several
+// clients gather by themselves while the others are served.
+bool Reactor::gather(uint64_t now) {
+  const Connection* connection = open_connection(heard_from_);
+  heard_from_ = kNobody;
+  if (!connection || !connection->has_many_unread()) return false;
+  return naps_.nap(now) != now;
 }
 
 // Looks for events without sleeping. True if there are any.

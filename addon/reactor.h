@@ -95,6 +95,7 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   static void on_poll(uv_poll_t* handle, int status, int events);
   bool work();
   bool look(uint64_t window_ns);
+  bool gather(uint64_t now);
   int poll_events(int timeout_ms);
   void listen_to_aio();
   void harvest();
@@ -151,7 +152,11 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   std::vector<Completion> pending_;     // complete, not yet handed to TypeScript
   std::vector<WorkItem> from_workers_;  // scratch
   BusyPoll busy_poll_;
+  Naps naps_;
   uint64_t last_work_ns_ = 0;
+  // The connection that bytes have come from since the last turn.
+  static constexpr int kNobody = -1, kSeveral = -2;
+  int heard_from_ = kNobody;
   // Whether epoll listens to aio_event_, and for how many turns that has not been needed.
   bool listens_to_aio_ = true;
   unsigned turns_without_waiting_ = 0;

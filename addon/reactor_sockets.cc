@@ -145,6 +145,7 @@ void Reactor::receive(int number) {
   if (!connection || !connection->receive.armed || !connection->readable) return;
   const int64_t result = connection->receive_now();
   if (result == -EAGAIN) return;
+  heard_from_ = heard_from_ == kNobody || heard_from_ == number ? number : kSeveral;
   connection->receive.armed = false;
   complete(Op::kRecv, connection->receive.tag, static_cast<double>(result));
 }

@@ -1,6 +1,7 @@
 #include "sockets.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -100,6 +101,11 @@ int64_t Connection::peek_end(uint8_t* tail, size_t tail_length) const {
   // Not in one piece (it holds urgent data, or descriptors): then its end is unknown.
   if (n != static_cast<ssize_t>(total)) std::memset(tail, 0, tail_length);
   return unread;
+}
+
+bool Connection::has_many_unread() const {
+  int queued = 0;
+  return ioctl(fd_.get(), SIOCOUTQ, &queued) == 0 && unread_.are_many(queued);
 }
 
 int64_t Connection::send_some() {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "gather.h"
 #include "unique_fd.h"
 
 namespace aionbd {
@@ -55,6 +56,9 @@ class Connection {
   int64_t peek_end(uint8_t* tail, size_t tail_length) const;
 
   void queue_send(const SendPiece& piece) { pieces_.push_back(piece); }
+  // Whether the other side has so many replies to read that it waits for none. Known of Unix sockets only: a
+  // TCP socket's queue is empty once the other side's kernel has the bytes.
+  bool has_many_unread() const;
   bool has_pieces() const { return first_ < pieces_.size(); }
 
   // Gives the socket away without closing it.
@@ -70,6 +74,8 @@ class Connection {
         forget_sent();
         return static_cast<int>(n);
       }
+      const size_t bytes = static_cast<size_t>(n);
+      const size_t first_before = first_;
       while (n > 0) {
         const SendPiece& piece = pieces_[first_];
         const size_t left = piece.total() - sent_of_first_;
@@ -82,6 +88,7 @@ class Connection {
         first_++;
         sent(piece);
       }
+      unread_.sent(bytes, first_ - first_before);
     }
     clear_pieces();
     return 0;
@@ -119,6 +126,7 @@ class Connection {
   }
 
   UniqueFd fd_;
+  UnreadReplies unread_;
   std::vector<SendPiece> pieces_;
   size_t first_ = 0;  // pieces_[0 .. first_) have been sent
   size_t sent_of_first_ = 0;

@@ -61,7 +61,7 @@ export interface RingOptions {
 export type BusyPoll = 'auto' | 'off' | number;
 
 /** The longest window of `auto`, µs: longer than most answers of a client on the same machine or a fast network take. */
-export const AUTO_BUSY_POLL_US = 50;
+export const AUTO_BUSY_POLL_US = 100;
 
 const SUBMISSION_CAPACITY = 4096;
 const COMPLETION_CAPACITY = 4096;
