@@ -13,7 +13,7 @@ export const PARSER_CONFIGURATION = {
 } as const;
 
 /** Flags that take no value. */
-export const SWITCHES: readonly string[] = ['read-only', 'no-lock', 'preallocate', 'help', 'version'];
+export const SWITCHES: readonly string[] = ['read-only', 'no-lock', 'preallocate', 'json', 'help', 'version'];
 
 export const SERVE_OPTIONS = {
   listen: {
@@ -89,4 +89,8 @@ export const CREATE_OPTIONS = {
     type: 'boolean',
     description: 'take all blocks now, so that the filesystem cannot fill up later',
   },
+} as const;
+
+export const STATUS_OPTIONS = {
+  json: { type: 'boolean', description: 'print the state as JSON, for programs' },
 } as const;

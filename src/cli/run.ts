@@ -1,5 +1,6 @@
 import { serveConfig } from '../config/serve-config.js';
 import { parseSize } from '../config/size.js';
+import { parseStatusAddress } from '../config/status-address.js';
 import { AionbdError } from '../errors.js';
 import type { Logger, ServerOptions } from '../server/api.js';
 import type { Command } from './command-line.js';
@@ -30,6 +31,10 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
         return await runServe(command, version, options);
       case 'create':
         return await runCreate(command);
+      case 'status':
+        return await runStatus(command);
+      case 'top':
+        return await runTopHere(command);
       case 'printed':
         return EXIT_OK;
     }
@@ -109,4 +114,16 @@ async function runCreate(command: Extract<Command, { kind: 'create' }>): Promise
     signal: abort.signal,
   });
   return EXIT_OK;
+}
+
+async function runStatus({ address, json }: Extract<Command, { kind: 'status' }>): Promise<number> {
+  const place = parseStatusAddress(address);
+  const { printStatus } = await import('./status.js');
+  return await printStatus(place, json, (line) => process.stdout.write(`${line}\n`));
+}
+
+async function runTopHere({ address }: Extract<Command, { kind: 'top' }>): Promise<number> {
+  const place = parseStatusAddress(address);
+  const { runTop } = await import('./top.js');
+  return await runTop(place, { input: process.stdin, output: process.stdout, env: process.env });
 }

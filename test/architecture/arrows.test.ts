@@ -15,7 +15,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   transmission: ['protocol', 'engine', 'export', 'metrics/counters'],
   server: ['protocol', 'engine', 'export', 'transmission', 'negotiation', 'metrics/counters'],
   config: ['server/api', 'protocol'],
-  cli: ['config', 'server', 'metrics', 'index'],
+  // What a snapshot says, as lines of text.
+  monitor: ['metrics/snapshot', 'metrics/latency'],
+  cli: ['config', 'server', 'metrics', 'monitor', 'index'],
 };
 
 interface Import {
