@@ -82,8 +82,9 @@ export class Screen {
   draw(lines: readonly string[]): void {
     if (!this.#isOurs) return;
     let text = '';
+    // Erased first: behind a line that reaches the edge the cursor stands on its last column.
     for (const [i, line] of lines.entries()) {
-      if (this.#shown[i] !== line) text += `\x1b[${i + 1};1H\x1b[0m${line}\x1b[K`;
+      if (this.#shown[i] !== line) text += `\x1b[${i + 1};1H\x1b[0m\x1b[2K${line}`;
     }
     this.#shown = lines;
     if (text !== '') this.#output.write(text);

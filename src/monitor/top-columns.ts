@@ -80,7 +80,7 @@ export const EXPORT_COLUMNS: readonly Column<ExportActivity>[] = [
   {
     align: 'left',
     title: 'MODE',
-    width: 8,
+    width: 9,
     rank: 11,
     text: ({ of }) => `${of.direct ? 'direct' : 'cached'}${of.readOnly ? ' ro' : ''}`,
     tone: ({ of }) => (of.direct ? 'plain' : 'warning'),

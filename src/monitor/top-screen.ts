@@ -59,10 +59,8 @@ function headOf(state: TopState, width: number, height: number, how: Paint): Lin
   const lines: Line[] = [titleOf(state, width)];
   if (trouble !== undefined) {
     const since = duration(nowMs - trouble.sinceMs);
-    const what = picture === undefined ? 'no server to be seen' : 'the server is gone; this is how it was';
-    lines.push([
-      span(fit(` ${what} (for ${since}): ${visible(trouble.reason)}; trying again`, width), 'bad'),
-    ]);
+    const what = picture === undefined ? 'no server' : 'the server is gone';
+    lines.push([span(fit(` ${what} for ${since}, trying again: ${visible(trouble.reason)}`, width), 'bad')]);
   }
   if (picture === undefined) {
     lines.push([span(trouble === undefined ? 'waiting for the first answer …' : '')]);
@@ -99,7 +97,7 @@ function titleOf({ address, picture, paused, nowMs }: TopState, width: number): 
   if (paused) left.push(span(' '), span(' PAUSED ', 'heading'));
   const right = `${visible(address)}  ${clock(nowMs)}`;
   const used = left.reduce((sum, { text }) => sum + widthOf(text), 0);
-  return [...left, span(fit(right, Math.max(width - used - 1, 0), 'right').padStart(0)), span(' ')];
+  return [...left, span(fit(right, Math.max(width - used - 1, 0), 'right')), span(' ')];
 }
 
 function clock(nowMs: number): string {
@@ -244,16 +242,18 @@ function warningsOf({ warnings, handshakeFailures }: ServerSnapshot, scroll: num
 }
 
 const HELP: Line[] = [
-  'e exports   c connections   t threads   w warnings and failed handshakes   Tab the next of them',
-  's S, → ←    sort by another column       r the other way round',
-  '↑ ↓ j k     scroll; PgUp PgDn Home End by more',
-  'p, space    hold the picture, and go on  q Ctrl-C quit    ? this help',
+  'e exports   c connections   t threads   w warnings, failed handshakes   Tab next',
+  's S, → ←    sort by another column        r  the other way round',
+  '↑ ↓ j k     scroll; by more with PgUp PgDn Home End',
+  'p, space    hold the picture, and go on   q, Ctrl-C  quit   ?  this help',
   '',
-  'IOPS, MiB/s of the last second. P50, P99: half, and 99 of 100 requests were answered within;',
-  'DISK P99: the disk took that much of it. INFL: requests in flight. ERR: errors since the start.',
-  'CONN: clients. USED: allocated. FREE: on the filesystem. MODE: cached is through the page cache.',
-  'BATCH: I/O in a call of io_submit. FALLBACKS: I/O that would have blocked and went to a worker.',
-  'STOPS: clients not read from for want of memory. LAG: how late the event loop was.',
+  'IOPS, MiB/s  in the last second           P50, P99  of 100 requests 50, and 99,',
+  'INFL   requests in flight                           were answered within',
+  "ERR    errors since the start             DISK P99  the disk's share of that",
+  'CONN   clients                            USED, FREE  of file, and filesystem',
+  'MODE   cached: through the page cache     BATCH   I/O in one io_submit',
+  'LAG    how late the event loop was        FALLBACKS  I/O left to a worker',
+  'STOPS  clients not read from, for want of memory',
 ].map((text, i) => [span(text, i < 5 ? 'plain' : 'faint')]);
 
 function footOf(state: TopState, width: number): Line {
@@ -261,11 +261,10 @@ function footOf(state: TopState, width: number): Line {
   const items = [
     ...item('q', 'quit'),
     ...item('e', 'exports'),
-    ...item('c', 'connections'),
+    ...item('c', 'clients'),
     ...item('t', 'threads'),
     ...item('w', 'warnings'),
     ...item('s', 'sort'),
-    ...item('r', 'reverse'),
     ...item('p', state.paused ? 'go on' : 'pause'),
     ...item('?', 'help'),
   ];
