@@ -54,6 +54,7 @@ export async function readCommandLine(argv: readonly string[], version: string):
             queueDepth: single('queue-depth', args['queue-depth']),
             busyPoll: single('busy-poll', args['busy-poll']),
             threads: single('threads', args.threads),
+            slowRequest: single('slow-request', args['slow-request']),
             metrics: single('metrics', args.metrics),
             logLevel: single('log-level', args['log-level']),
             logFormat: single('log-format', args['log-format']),

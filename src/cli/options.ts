@@ -64,6 +64,11 @@ export const SERVE_OPTIONS = {
     requiresArg: true,
     description: `address of the Prometheus page, or off (default: ${DEFAULTS.metrics})`,
   },
+  'slow-request': {
+    type: 'string',
+    requiresArg: true,
+    description: `milliseconds from which on a request is logged as slow, or off (default: ${DEFAULTS.slowRequest})`,
+  },
   'log-level': {
     type: 'string',
     requiresArg: true,

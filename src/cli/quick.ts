@@ -51,6 +51,7 @@ export function readServeQuickly(argv: readonly string[]): ServeFlags | undefine
     queueDepth: text('queue-depth'),
     busyPoll: text('busy-poll'),
     threads: text('threads'),
+    slowRequest: text('slow-request'),
     metrics: text('metrics'),
     logLevel: text('log-level'),
     logFormat: text('log-format'),

@@ -20,6 +20,7 @@ export const DEFAULTS = Object.freeze({
   queueDepth: '1024',
   busyPoll: 'off',
   threads: '1',
+  slowRequest: '1000',
   metrics: '127.0.0.1:9809',
   logLevel: 'info',
 });
@@ -30,6 +31,7 @@ const SMALLEST_QUEUE_DEPTH = 16;
 const LARGEST_QUEUE_DEPTH = 32768;
 const LONGEST_BUSY_POLL_US = 1000;
 const MOST_THREADS = 64;
+const LONGEST_SLOW_REQUEST_MS = 3_600_000;
 
 /** The flags of `aionbd serve` as they were typed. */
 export interface ServeFlags {
@@ -43,6 +45,7 @@ export interface ServeFlags {
   readonly queueDepth?: string | undefined;
   readonly busyPoll?: string | undefined;
   readonly threads?: string | undefined;
+  readonly slowRequest?: string | undefined;
   readonly metrics?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logFormat?: string | undefined;
@@ -83,6 +86,7 @@ export function serveConfig(flags: ServeFlags): ServeConfig {
       queueDepth,
       threads: parseThreads(flags.threads ?? DEFAULTS.threads, bufferMemoryBytes, queueDepth),
       busyPoll: parseBusyPoll(flags.busyPoll ?? DEFAULTS.busyPoll),
+      slowRequestMs: parseSlowRequest(flags.slowRequest ?? DEFAULTS.slowRequest),
     }),
     listen: listenPlans(flags.listen),
     metrics: metricsPlan(flags.metrics),
@@ -208,6 +212,20 @@ function parseBusyPoll(text: string): 'auto' | 'off' | number {
     );
   }
   return microseconds;
+}
+
+function parseSlowRequest(text: string): 'off' | number {
+  if (text === 'off') {
+    return text;
+  }
+  const milliseconds = Number(text);
+  if (!/^\d{1,7}$/.test(text) || milliseconds < 1 || milliseconds > LONGEST_SLOW_REQUEST_MS) {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      `--slow-request ${quote(text)} is not usable: give off, or milliseconds from 1 to ${LONGEST_SLOW_REQUEST_MS}`,
+    );
+  }
+  return milliseconds;
 }
 
 /** Memory and requests are divided among threads, and each needs the least that a server may have. */

@@ -140,10 +140,13 @@ function operationAt(command: number): number {
 export class ConnectionRecord {
   /** Its place in the thread's memory. */
   readonly slot: number;
+  /** The server's number of the connection. */
+  readonly id: number;
   readonly #cells: Float64Array;
 
   constructor(slot: number, cells: Float64Array, id: number) {
     this.slot = slot;
+    this.id = id;
     this.#cells = cells;
     cells.fill(0);
     cells[CONNECTION.id] = id;

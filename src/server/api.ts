@@ -57,6 +57,8 @@ export interface ServerOptions {
    * and memory and requests in flight are divided among them: at least 8 MiB and 16 for each.
    */
   readonly threads?: number;
+  /** Requests that take longer are logged, ms (1 to 3 600 000), or `off`. Default 1000. */
+  readonly slowRequestMs?: number | 'off';
   /** Default: log nothing. */
   readonly logger?: Logger;
 }

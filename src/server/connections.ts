@@ -11,14 +11,16 @@ import {
 import { FRAME_BYTES, Slab } from '../engine/slab.js';
 import { META_CONTEXTS } from '../export/contexts.js';
 import type { Export } from '../export/export.js';
+import type { Say } from '../log/lines.js';
 import type { ConnectionTotals, ObservedConnection } from '../metrics/observation.js';
 import type { ConnectionRecord, ThreadRecord } from '../metrics/record.js';
 import type { HandshakeFailure } from '../metrics/snapshot.js';
 import { Client, STATUS_OPEN, type Terms } from '../transmission/client.js';
 import { TAG_NUMBER_MASK } from '../transmission/core.js';
 import { Transmission } from '../transmission/transmission.js';
-import type { ConnectionInfo, Logger } from './api.js';
+import type { ConnectionInfo } from './api.js';
 import { Handshake } from './handshake.js';
+import { HandshakeLog } from './handshake-log.js';
 import type { Home, HomeEvents } from './home.js';
 import type { Registry } from './registry.js';
 
@@ -32,6 +34,8 @@ export interface Shares {
   readonly queueDepth: number;
   readonly busyPoll: BusyPoll;
   readonly handshakeDeadlineMs: number;
+  /** May be infinite. */
+  readonly slowRequestMs: number;
 }
 
 /** One connection, from its beginning to its close. */
@@ -52,7 +56,8 @@ interface Connection {
 /** The connections of one reactor: their handshakes, their requests, and their ends. */
 export class Connections implements CompletionSink, Home {
   readonly #shares: Shares;
-  readonly #logger: Logger;
+  readonly #say: Say;
+  readonly #handshakes: HandshakeLog;
   readonly #events: HomeEvents;
   readonly #ring: Ring;
   readonly #slab: Slab;
@@ -78,7 +83,7 @@ export class Connections implements CompletionSink, Home {
     ring: Ring,
     shares: Shares,
     registry: Registry,
-    logger: Logger,
+    say: Say,
     events: HomeEvents,
     record: ThreadRecord,
     thread: number,
@@ -88,10 +93,12 @@ export class Connections implements CompletionSink, Home {
     this.#ring = ring;
     this.#shares = shares;
     this.#registry = registry;
-    this.#logger = logger;
+    this.#say = say;
+    this.#handshakes = new HandshakeLog(say);
     this.#events = events;
     this.#slab = new Slab(headerBytes(shares.queueDepth), shares.bufferMemoryBytes);
-    this.#transmission = new Transmission(ring, this.#slab, shares.queueDepth, 0, logger, record);
+    const { queueDepth, slowRequestMs } = shares;
+    this.#transmission = new Transmission(ring, this.#slab, queueDepth, 0, { say, slowRequestMs }, record);
     ring.attach(this);
   }
 
@@ -103,6 +110,8 @@ export class Connections implements CompletionSink, Home {
     this.#transmission.endStalled(this.#clients(), Date.now());
     this.#slab.releaseQuiet(this.#ring);
     this.#ring.kick();
+    this.#transmission.lookForSlow();
+    this.#handshakes.look();
   }
 
   // ---- completions ----
@@ -193,8 +202,15 @@ export class Connections implements CompletionSink, Home {
     const client = new Client(number, target, peer, record, block, FRAME_BYTES, start, end, terms);
     connection.client = client;
     connection.session = this.#sessionOf(connection, target, terms, record);
-    const { replies } = terms;
-    this.#logger.info({ connection: connection.id, peer, export: target.name, replies }, 'connected');
+    const { replies, metaContexts, reactor } = connection.session;
+    this.#say('connected', {
+      connection: connection.id,
+      peer,
+      export: target.name,
+      replies,
+      contexts: metaContexts,
+      thread: reactor,
+    });
     this.#events.began(infoOf(connection));
     if (this.#registry.shuttingDown) this.#transmission.refuseNew(client);
     this.#transmission.open(client);
@@ -249,11 +265,28 @@ export class Connections implements CompletionSink, Home {
       this.#slab.give(handshake.receiveBlock);
       this.#slab.give(handshake.sendBlock);
     }
-    const fields = { connection: connection.id, peer: connection.peer, reason: connection.reason };
-    if (client) this.#logger.info({ ...fields, export: client.target.name }, 'disconnected');
-    else this.#logger.debug(fields, 'the handshake led to nothing');
+    this.#sayEnd(connection, totals);
     this.#events.ended(infoOf(connection, totals));
     if (this.#count === 0) this.#allGone?.();
+  }
+
+  #sayEnd({ id, peer, session, reason, failure }: Connection, totals: ConnectionTotals | undefined): void {
+    if (session === undefined || totals === undefined) {
+      this.#handshakes.failed(id, peer, failure ?? 'closed', reason);
+      return;
+    }
+    const { requests, readBytes, writtenBytes, errors } = totals;
+    this.#say('disconnected', {
+      connection: id,
+      peer,
+      export: session.exportName,
+      reason,
+      seconds: Math.round((Date.now() - session.startedAtMs) / 100) / 10,
+      requests,
+      readBytes,
+      writtenBytes,
+      errors,
+    });
   }
 
   // ---- the end ----
@@ -284,8 +317,10 @@ export class Connections implements CompletionSink, Home {
   }
 
   /** Waits for I/O whose connection is gone; only then is everything that will ever be written on its way. */
-  shutdown(): Promise<void> {
-    return this.#ring.shutdown();
+  async shutdown(): Promise<void> {
+    await this.#ring.shutdown();
+    this.#transmission.endLog();
+    this.#handshakes.flush();
   }
 
   #clients(): Client[] {

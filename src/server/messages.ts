@@ -1,8 +1,9 @@
 import type { Backing } from '../engine/backing.js';
 import type { SharedVolumeMemory } from '../engine/shared-volume.js';
 import type { ErrorCode } from '../errors.js';
+import type { LineFields, LineName } from '../log/lines.js';
 import type { ObservedThread } from '../metrics/observation.js';
-import type { ConnectionInfo, Logger } from './api.js';
+import type { ConnectionInfo } from './api.js';
 import type { Shares } from './connections.js';
 
 /** A file as one thread uses it: descriptors of its own, and what all have in common. */
@@ -50,10 +51,14 @@ export type Report =
   | { readonly kind: 'failed'; readonly code: ErrorCode | undefined; readonly message: string }
   | { readonly kind: 'began'; readonly info: ConnectionInfo }
   | { readonly kind: 'ended'; readonly info: ConnectionInfo }
-  | {
-      readonly kind: 'log';
-      readonly level: keyof Logger;
-      readonly fields: object;
-      readonly message: string;
-    }
+  | LineReport
   | { readonly kind: 'drained' };
+
+/** A line of the log, for the thread that has it. */
+export type LineReport = {
+  readonly [Name in LineName]: {
+    readonly kind: 'line';
+    readonly name: Name;
+    readonly fields: LineFields[Name];
+  };
+}[LineName];

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { Ring } from '../engine/ring.js';
 import type { Export } from '../export/export.js';
+import { type Say, sayTo } from '../log/lines.js';
 import { RecordedCounters } from '../metrics/counters.js';
 import { lookUpFile } from '../metrics/look-up-file.js';
 import type { ObservedConnection, ObservedThread, ServerObservation } from '../metrics/observation.js';
@@ -63,6 +64,7 @@ class NbdServer extends EventEmitter implements Server {
   readonly #options: ServerOptions;
   readonly #settings: Settings;
   readonly #logger: Logger;
+  readonly #say: Say;
   readonly #volumes: Volumes;
   /** The ring that accepts. With one thread it does all the rest, too. */
   #ring: Ring | undefined;
@@ -94,6 +96,7 @@ class NbdServer extends EventEmitter implements Server {
     this.#options = options;
     this.#settings = settings;
     this.#logger = options.logger ?? SILENT;
+    this.#say = sayTo(this.#logger);
     this.#volumes = volumes;
   }
 
@@ -111,7 +114,7 @@ class NbdServer extends EventEmitter implements Server {
       return { ...named(given), sizeBytes: volume.sizeBytes, volume, record: record.exports[i]! };
     });
     const registry = new Registry(targets, this.#options.defaultExport);
-    const connections = new Connections(ring, shares, registry, this.#logger, this.#events, record, 0);
+    const connections = new Connections(ring, shares, registry, this.#say, this.#events, record, 0);
     this.#begin(ring, connections, record);
     this.defaultExport = registry.defaultExport;
     connections.accepted = (listener, result) => this.#listeners.complete(listener, result);
@@ -140,7 +143,7 @@ class NbdServer extends EventEmitter implements Server {
       defaultExport: this.defaultExport,
       handover: Handover.allocate(maxConnections),
     }));
-    const home = await Threads.start(ring, plans, this.#logger, this.#events, record);
+    const home = await Threads.start(ring, plans, this.#logger, this.#say, this.#events, record);
     this.#begin(ring, home, record);
     ring.attach(new AcceptSink(this.#listeners));
   }

@@ -6,13 +6,13 @@ import type { Ring } from '../engine/ring.js';
 import { SharedVolume } from '../engine/shared-volume.js';
 import { Volume } from '../engine/volume.js';
 import { AionbdError } from '../errors.js';
+import type { Say } from '../log/lines.js';
 import { ThreadRecord } from '../metrics/record.js';
-import type { Logger } from './api.js';
 import { Connections } from './connections.js';
 import { Handover } from './handover.js';
 import type { HomeEvents } from './home.js';
 import { LoopLag } from './loop-lag.js';
-import type { Order, Report, ThreadPlan } from './messages.js';
+import type { LineReport, Order, Report, ThreadPlan } from './messages.js';
 import { Registry } from './registry.js';
 
 /** How often connections that stand still are looked for, ms. */
@@ -38,9 +38,9 @@ class Thread {
       began: (info) => this.#report({ kind: 'began', info }),
       ended: (info) => this.#report({ kind: 'ended', info }),
     };
-    const logger = this.#logger();
+    const say = this.#sayer();
     const { shares, thread } = plan;
-    this.#connections = new Connections(this.#ring, shares, registry, logger, events, record, thread);
+    this.#connections = new Connections(this.#ring, shares, registry, say, events, record, thread);
     const tick = () => {
       record.alive(Date.now(), this.#lag.takeSeconds());
       this.#connections.tick();
@@ -85,10 +85,8 @@ class Thread {
     this.#ring.kick();
   }
 
-  #logger(): Logger {
-    const at = (level: keyof Logger) => (fields: object, message: string) =>
-      this.#report({ kind: 'log', level, fields, message });
-    return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  #sayer(): Say {
+    return (name, fields) => this.#report({ kind: 'line', name, fields } as LineReport);
   }
 
   #report(report: Report): void {

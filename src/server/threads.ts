@@ -2,10 +2,12 @@ import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import type { Ring } from '../engine/ring.js';
 import { AionbdError } from '../errors.js';
+import type { Say } from '../log/lines.js';
 import type { ThreadRecord } from '../metrics/record.js';
 import type { HandshakeFailure } from '../metrics/snapshot.js';
 import type { Logger } from './api.js';
 import { Handover } from './handover.js';
+import { HandshakeLog } from './handshake-log.js';
 import type { Home, HomeEvents } from './home.js';
 import type { Order, Report, ThreadPlan } from './messages.js';
 
@@ -18,6 +20,7 @@ class ThreadHandle {
   readonly #worker: Worker;
   readonly #handover: Handover;
   readonly #logger: Logger;
+  readonly #say: Say;
   readonly #events: HomeEvents;
   readonly ready: Promise<void>;
   readonly drained: Promise<void>;
@@ -32,7 +35,8 @@ class ThreadHandle {
   /** Connections that were given to it and have not ended. */
   count = 0;
 
-  constructor(name: string, plan: ThreadPlan, logger: Logger, events: HomeEvents) {
+  constructor(name: string, plan: ThreadPlan, logger: Logger, say: Say, events: HomeEvents) {
+    this.#say = say;
     this.#name = name;
     this.#logger = logger;
     this.#events = events;
@@ -107,8 +111,8 @@ class ThreadHandle {
         this.count--;
         this.#events.ended(report.info);
         return;
-      case 'log':
-        this.#logger[report.level](report.fields, report.message);
+      case 'line':
+        this.#say(report.name, report.fields);
         return;
       case 'drained':
         this.#resolveDrained();
@@ -145,7 +149,7 @@ class ThreadHandle {
 /** Threads that have a reactor each. Connections are accepted on the main thread and given to the one that has fewest. */
 export class Threads implements Home {
   readonly #ring: Ring;
-  readonly #logger: Logger;
+  readonly #handshakes: HandshakeLog;
   readonly #events: HomeEvents;
   readonly #record: ThreadRecord;
   readonly #threads: readonly ThreadHandle[];
@@ -157,6 +161,7 @@ export class Threads implements Home {
     ring: Ring,
     plans: readonly ThreadPlan[],
     logger: Logger,
+    say: Say,
     events: HomeEvents,
     record: ThreadRecord,
   ): Promise<Threads> {
@@ -164,27 +169,27 @@ export class Threads implements Home {
     try {
       // Each may throw by itself.
       for (const [i, plan] of plans.entries()) {
-        threads.push(new ThreadHandle(`aionbd-${i + 1}`, plan, logger, events));
+        threads.push(new ThreadHandle(`aionbd-${i + 1}`, plan, logger, say, events));
       }
       await Promise.all(threads.map((thread) => thread.ready));
     } catch (error) {
       await Promise.all(threads.map((thread) => thread.terminate()));
       throw error;
     }
-    return new Threads(ring, threads, logger, events, record);
+    return new Threads(ring, threads, say, events, record);
   }
 
   private constructor(
     ring: Ring,
     threads: readonly ThreadHandle[],
-    logger: Logger,
+    say: Say,
     events: HomeEvents,
     record: ThreadRecord,
   ) {
     this.#record = record;
     this.#ring = ring;
     this.#threads = threads;
-    this.#logger = logger;
+    this.#handshakes = new HandshakeLog(say);
     this.#events = events;
   }
 
@@ -214,12 +219,14 @@ export class Threads implements Home {
 
   #refused(id: number, peer: string, reason: string, failure: HandshakeFailure): void {
     this.#record.handshakeFailed(failure);
-    this.#logger.debug({ connection: id, peer, reason }, 'the handshake led to nothing');
+    this.#handshakes.failed(id, peer, failure, reason);
     this.#events.ended({ id, peer, exportName: undefined, reason, failure });
   }
 
-  /** Threads look after themselves. */
-  tick(): void {}
+  /** Threads look after themselves; those that none of them got are in nobody's log but this one's. */
+  tick(): void {
+    this.#handshakes.look();
+  }
 
   async drain(deadlineMs: number): Promise<void> {
     for (const thread of this.#threads) thread.drain(deadlineMs);
@@ -230,6 +237,7 @@ export class Threads implements Home {
     for (const thread of this.#threads) thread.shutdown();
     await Promise.all(this.#threads.map((thread) => thread.exited));
     await this.#ring.shutdown();
+    this.#handshakes.flush();
   }
 
   #choose(): ThreadHandle | undefined {

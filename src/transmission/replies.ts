@@ -11,6 +11,7 @@ import {
 } from './client.js';
 import { type Core, PIECE_HOLE, TAG_KIND_SHIFT, TAG_PIECE, TAG_REPLY } from './core.js';
 import { REQUEST_READY, REQUEST_RUNNING, REQUEST_SENDING, REQUEST_STREAMING } from './requests.js';
+import type { SlowRequests } from './slow-requests.js';
 
 /**
  * Replies on their way out, in one of three forms:
@@ -24,11 +25,13 @@ import { REQUEST_READY, REQUEST_RUNNING, REQUEST_SENDING, REQUEST_STREAMING } fr
 export class Replies {
   readonly #core: Core;
   readonly #chunks: ChunkWriter;
+  readonly #slow: SlowRequests;
   /** Puts the next piece of a reply into the block of one that has been sent. Set once, by the commands. */
   goOn!: (client: Client, request: number, job: number) => void;
 
-  constructor(core: Core) {
+  constructor(core: Core, slow: SlowRequests) {
     this.#core = core;
+    this.#slow = slow;
     this.#chunks = new ChunkWriter(core);
   }
 
@@ -280,6 +283,7 @@ export class Replies {
     const { record } = client.target;
     if (requests.mended[request] === 1) record.mended();
     record.answered(requests.command[request]!, requests.error[request]!, requests, request, client.record);
+    this.#slow.answered(client, request);
   }
 
   // ---- the queue behind a run of bytes ----

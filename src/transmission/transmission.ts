@@ -12,6 +12,7 @@ import {
   type Ring,
 } from '../engine/ring.js';
 import { FRAME_BYTES, type Slab } from '../engine/slab.js';
+import type { Say } from '../log/lines.js';
 import type { ThreadRecord } from '../metrics/record.js';
 import { CMD_WRITE_ZEROES } from '../protocol/constants.js';
 import { type Client, NONE, REPLIES_SIMPLE, STATUS_DEAD, STATUS_LEAVING, STATUS_OPEN } from './client.js';
@@ -22,6 +23,7 @@ import { Failures } from './failures.js';
 import { Intake } from './intake.js';
 import { Replies } from './replies.js';
 import { REQUEST_SENDING, RequestTable } from './requests.js';
+import { SlowRequests } from './slow-requests.js';
 
 /** How long a client may stand still with what others wait for, ms. */
 export const STALL_MS = 10_000;
@@ -30,7 +32,9 @@ const ECANCELED = 125;
 const CLOSED_BY_CLIENT = 'the client closed the connection';
 
 export interface TransmissionLog {
-  warn(fields: object, message: string): void;
+  readonly say: Say;
+  /** Requests that take longer are told of, ms; may be infinite. */
+  readonly slowRequestMs: number;
 }
 
 /**
@@ -45,6 +49,8 @@ export class Transmission {
   readonly #intake: Intake;
   readonly #departures: Departures;
   readonly #scan: HoleScan;
+  readonly #failures: Failures;
+  readonly #slow: SlowRequests;
   readonly #jobCapacity: number;
   #turnedAway = false;
 
@@ -70,8 +76,10 @@ export class Transmission {
     this.#core = new Core(ring, slab, this.#requests, headers, record);
     record.bufferMemory(slab.totalBytes);
     this.#core.drop = (client, reason) => this.drop(client, reason);
-    this.#replies = new Replies(this.#core);
-    const commands = new Commands(this.#core, this.#replies, new Failures(this.#core, log));
+    this.#failures = new Failures(this.#core, log.say);
+    this.#slow = new SlowRequests(this.#core, log.say, log.slowRequestMs);
+    this.#replies = new Replies(this.#core, this.#slow);
+    const commands = new Commands(this.#core, this.#replies, this.#failures);
     this.#jobs = new JobEngine(ring, commands, this.#jobCapacity);
     this.#core.jobs = this.#jobs;
     this.#scan = new HoleScan(ring, slab, this.#jobs);
@@ -205,6 +213,18 @@ export class Transmission {
     for (const client of stalled) {
       this.drop(client, `it stood still for ${STALL_MS / 1000} s while others waited for memory`);
     }
+  }
+
+  /** Tells of requests that hang, and of what the log has left out. To be called now and then, when the ring has just turned. */
+  lookForSlow(): void {
+    this.#failures.look();
+    this.#slow.look();
+  }
+
+  /** Nothing more will happen: says what the log has left out. */
+  endLog(): void {
+    this.#failures.flush();
+    this.#slow.flush();
   }
 
   /** A connection was refused for want of memory: somebody waits who is not among the clients. */

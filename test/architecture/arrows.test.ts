@@ -8,12 +8,14 @@ const SOURCE = resolve(import.meta.dirname ?? '.', '../../src');
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   engine: [],
+  // Lines of the log, their channels and their limits.
+  log: [],
   negotiation: ['protocol'],
   // Exposition describes the server's exports, of which only the type is imported; the addon's counters are a part of ours.
   metrics: ['server/api', 'protocol', 'engine/ring-counters'],
   export: ['engine', 'protocol', 'metrics/record', 'negotiation/directory'],
-  transmission: ['protocol', 'engine', 'export', 'metrics/record'],
-  server: ['protocol', 'engine', 'export', 'transmission', 'negotiation', 'metrics'],
+  transmission: ['protocol', 'engine', 'export', 'log', 'metrics/record'],
+  server: ['protocol', 'engine', 'export', 'transmission', 'negotiation', 'log', 'metrics'],
   config: ['server/api', 'protocol'],
   // What a snapshot says, as lines of text.
   monitor: ['metrics/snapshot', 'metrics/latency'],

@@ -4,6 +4,8 @@ import { LATENCY_BOUNDS_SECONDS } from '../../src/metrics/latency.js';
 import {
   type ConnectionSnapshot,
   type ExportSnapshot,
+  HANDSHAKE_FAILURES,
+  type HandshakeFailure,
   type LatencySnapshot,
   OPERATIONS,
   type Operation,
@@ -54,6 +56,7 @@ export function target(
     operations: operations as Record<Operation, OperationSnapshot>,
     inFlight: 0,
     inFlightMost: 0,
+    requestsGivenUp: 0,
     alignmentFixes: 0,
     connections: 0,
     connectionsTotal: 0,
@@ -76,6 +79,8 @@ export function connection(id: number, exportName: string, more: Partial<Connect
     writtenBytes: 0,
     errors: 0,
     inFlight: 0,
+    receivedBytes: 0,
+    sentBytes: 0,
     reactor: 0,
     ...more,
   } satisfies ConnectionSnapshot as ConnectionSnapshot;
@@ -96,8 +101,14 @@ export function reactor(index: number, more: Partial<ReactorSnapshot> = {}): Rea
     bufferUsedBytes: 4 * 1024 * 1024,
     backpressureStops: 0,
     loopLagSeconds: 0.001,
+    aliveAtMs: 1_700_000_000_000,
     ...more,
   };
+}
+
+export function failures(more: Partial<Record<HandshakeFailure, number>> = {}) {
+  const none = Object.fromEntries(HANDSHAKE_FAILURES.map((reason) => [reason, 0]));
+  return { ...none, ...more } as Record<HandshakeFailure, number>;
 }
 
 export function snapshot(more: Partial<ServerSnapshot> = {}): ServerSnapshot {
@@ -112,7 +123,7 @@ export function snapshot(more: Partial<ServerSnapshot> = {}): ServerSnapshot {
     exports: [],
     connections: [],
     reactors: [reactor(0)],
-    handshakeFailures: {},
+    handshakeFailures: failures(),
     warnings: [],
     ...more,
   };
@@ -171,7 +182,7 @@ export function busy(seconds: number): ServerSnapshot {
     reactors: [
       reactor(0, { turns: 9000 * seconds, ioSubmitCalls: 9000 * seconds, ioSubmitted: 143_000 * seconds }),
     ],
-    handshakeFailures: { 'unknown-export': 3 },
+    handshakeFailures: failures({ unknown_export: 3 }),
     warnings: [
       {
         kind: 'buffered-fallback',

@@ -10,7 +10,7 @@ t.test('a status has everything, in columns, with nothing cut off', async (t) =>
   t.match(text, /vm1\.img +ok +direct +10G +40% +200G +2 +1\.4M/);
   t.match(text, 'a-very-long-name-of-an-export-that-somebody-has-made-up-for-a-reason');
   t.match(text, /1 +127\.0\.0\.1:40001 +vm1\.img/);
-  t.match(text, /3 {2}unknown-export/);
+  t.match(text, /3 {2}unknown_export/);
   t.match(text, 'goes through the page cache: the filesystem has no direct I/O (buffered-fallback)');
   t.notMatch(text.replaceAll('\n', ''), /\p{C}/u, 'no control character');
 });

@@ -139,7 +139,7 @@ t.test('keys change the view, the order and its direction', async (t) => {
   const state = stateOf(busy(1), busy(2));
   t.match(text(keys(state, 'c')), /CLIENT .*\n127\.0\.0\.1:40001/);
   t.match(text(keys(state, 't')), /THREAD .*TURNS/);
-  t.match(text(keys(state, 'w')), /HANDSHAKES THAT LED TO NOTHING\s+3 {2}unknown-export/);
+  t.match(text(keys(state, 'w')), /HANDSHAKES THAT LED TO NOTHING\s+3 {2}unknown_export/);
   t.match(text(keys(state, '?')), 'Ctrl-C');
   t.equal(keys(state, '?', '?').view, 'exports');
   t.equal(keys(state, ...VIEWS.map(() => 'tab')).view, 'exports', 'Tab comes around');

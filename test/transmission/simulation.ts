@@ -25,6 +25,7 @@ import { RING_CLOCK } from '../../src/engine/ring-counters.js';
 import { FRAME_BYTES, Slab } from '../../src/engine/slab.js';
 import { Volume } from '../../src/engine/volume.js';
 import type { Export } from '../../src/export/export.js';
+import { LINES, type Say } from '../../src/log/lines.js';
 import { ThreadRecord } from '../../src/metrics/record.js';
 import { Client } from '../../src/transmission/client.js';
 import { Transmission } from '../../src/transmission/transmission.js';
@@ -44,6 +45,8 @@ const MEMORY_ALIGNMENT = 512;
 const STEP_MICROSECONDS = 3.5;
 
 export interface SimulationOptions {
+  /** Default: nothing is slow. */
+  readonly slowRequestMs?: number;
   readonly sizeBytes: number;
   /** Alignment of direct I/O, bytes; 0 for an export that is buffered. */
   readonly unitBytes: number;
@@ -219,9 +222,8 @@ export class Simulation {
       volume: new Volume(ring, backingOf(options)),
       record: this.record.exports[0]!,
     };
-    const log = {
-      warn: (fields: object, message: string) => this.warnings.push(`${message} ${JSON.stringify(fields)}`),
-    };
+    const say: Say = (name, fields) => this.warnings.push(`${LINES[name].message} ${JSON.stringify(fields)}`);
+    const log = { say, slowRequestMs: options.slowRequestMs ?? Number.POSITIVE_INFINITY };
     this.transmission = new Transmission(ring, this.slab, requests, 0, log, this.record);
     this.freeAtRest = this.slab.freeBytes;
   }
