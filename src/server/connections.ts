@@ -281,7 +281,8 @@ export class Connections implements CompletionSink, Home {
       peer,
       export: session.exportName,
       reason,
-      seconds: Math.round((Date.now() - session.startedAtMs) / 100) / 10,
+      // The clock of the day may be set back meanwhile.
+      seconds: Math.max(Date.now() - session.startedAtMs, 0) / 1000,
       requests,
       readBytes,
       writtenBytes,

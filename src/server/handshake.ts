@@ -7,6 +7,8 @@ import type { NegotiationNext } from '../negotiation/step.js';
 import type { Terms } from '../transmission/client.js';
 import { TAG_KIND_SHIFT, TAG_OTHER } from '../transmission/core.js';
 
+const LONGEST_SHOWN_NAME = 120;
+
 /** What a handshake leads to. */
 export interface HandshakeEvents {
   /** The client has chosen; `start` to `end` in memory are its first requests, in the receive block. */
@@ -34,8 +36,8 @@ export class Handshake {
   #end: number;
   #sending = false;
   #ended = false;
-  /** The name that the client asked for last is no export's. */
-  #askedInVain = false;
+  /** The name that the client asked for last, if it is no export's. */
+  #askedInVain: string | undefined;
 
   /** Undefined when there is no memory for another handshake. */
   static begin(
@@ -70,7 +72,7 @@ export class Handshake {
       list: () => directory.list(),
       find: (name) => {
         const offer = directory.find(name);
-        this.#askedInVain = offer === undefined;
+        this.#askedInVain = offer === undefined ? name : undefined;
         return offer;
       },
       get shuttingDown() {
@@ -126,7 +128,9 @@ export class Handshake {
 
   #fail(reason: string, failure: HandshakeFailure): void {
     this.#ended = true;
-    this.#events.failed(reason, this.#askedInVain ? 'unknown_export' : failure);
+    const name = this.#askedInVain;
+    if (name === undefined) this.#events.failed(reason, failure);
+    else this.#events.failed(`there is no export ${quoted(name)}`, 'unknown_export');
   }
 
   #proceed(): void {
@@ -159,4 +163,8 @@ export class Handshake {
     const tag = (TAG_OTHER << TAG_KIND_SHIFT) | this.#connection;
     this.#ring.send(this.#connection, 0, 0, this.#sendBlock, count, tag);
   }
+}
+
+function quoted(name: string): string {
+  return JSON.stringify(name.length > LONGEST_SHOWN_NAME ? `${name.slice(0, LONGEST_SHOWN_NAME)}…` : name);
 }

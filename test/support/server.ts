@@ -35,6 +35,8 @@ export interface ServeOptions {
   readonly args?: readonly string[];
   /** Arguments for node itself. */
   readonly nodeArgs?: readonly string[];
+  /** Added to its environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface RunningServer {
@@ -57,7 +59,8 @@ export async function serve(t: Test, options: ServeOptions): Promise<RunningServ
   const socketPath = join(scratch(t), 's');
   const [program, args] = command(options, socketPath);
   const [outer, outerArgs] = tied(program, args);
-  const child = spawn(outer, outerArgs, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...process.env, ...options.env };
+  const child = spawn(outer, outerArgs, { stdio: ['ignore', 'pipe', 'pipe'], env });
   t.teardown(async () => {
     child.kill('SIGKILL');
     await ended(child, STOP_MS);
