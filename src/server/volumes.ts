@@ -97,7 +97,8 @@ export class Volumes {
 
   #lookAtNext(logger: Logger): void {
     const backing = this.#toLookAt.pop();
-    const known = backing && this.#watched.get(backing);
+    if (backing === undefined) return;
+    const known = this.#watched.get(backing);
     if (known === undefined) return;
     this.#looks++;
     fstat(statFd(backing), { bigint: true }, (error, stats) => {
