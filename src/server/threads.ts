@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import type { Ring } from '../engine/ring.js';
 import { AionbdError } from '../errors.js';
+import { workerFlags } from '../worker-flags.js';
 import type { Logger } from './api.js';
 import { Handover } from './handover.js';
 import type { Home, HomeEvents } from './home.js';
@@ -41,7 +42,7 @@ class ThreadHandle {
     this.drained = new Promise((resolve) => {
       this.#resolveDrained = resolve;
     });
-    this.#worker = new Worker(ENTRY, { workerData: plan, name, ...ownFlags() });
+    this.#worker = new Worker(ENTRY, { workerData: plan, name, ...workerFlags() });
     this.exited = new Promise((resolve) => {
       this.#worker.once('exit', () => {
         this.#gone();
@@ -225,14 +226,4 @@ export class Threads implements Home {
     this.#last = chosen;
     return this.#threads[chosen];
   }
-}
-
-/**
- * A program given by --eval may have --input-type, which Node refuses together with a file, such as ours. Flags that are
- * named are checked, and V8's own refused, so otherwise they are inherited.
- */
-function ownFlags(): { execArgv?: string[] } {
-  const isInTheWay = (flag: string) => flag.startsWith('--input-type');
-  if (!process.execArgv.some(isInTheWay)) return {};
-  return { execArgv: process.execArgv.filter((flag) => !isInTheWay(flag)) };
 }

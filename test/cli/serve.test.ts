@@ -9,6 +9,9 @@ import type { Logger } from '../../src/server/api.js';
 import { scratch } from '../support/files.js';
 import { StubServer } from './stub-server.js';
 
+/** As it is built: a thread of the sources would first compile all of them. */
+const WATCH_ENTRY = new URL('../../dist/metrics/thread.js', import.meta.url);
+
 interface Log {
   readonly level: keyof Logger;
   readonly fields: object;
@@ -41,6 +44,7 @@ function start(flags: ServeFlags, given: Given = {}) {
     },
     logger: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
     version: '1.2.3',
+    watchEntry: WATCH_ENTRY,
     signals,
     print: (line) => printed.push(line),
     exit: (exitCode) => exits.push(exitCode),
