@@ -147,6 +147,7 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
       throw_errno(env, step, result);
       return;
     }
+    count_in(given.Get("counters"));
     on_turn_ = Napi::Persistent(info[1].As<Napi::Function>());
     context_ = std::make_unique<Napi::AsyncContext>(env, "aionbd.Reactor");
     napi_add_async_cleanup_hook(env, environment_ends, this, &cleanup_);
@@ -175,6 +176,16 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
   }
 
  private:
+  // Doubles that TypeScript has made. They stay as long as the reactor counts in them; what is none is
+  // ignored.
+  void count_in(const Napi::Value& given) {
+    if (!given.IsTypedArray() || given.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) return;
+    Napi::Float64Array cells = given.As<Napi::Float64Array>();
+    if (cells.ElementLength() < aionbd::kCounterCells) return;
+    counters_ = Napi::Persistent(cells.As<Napi::Object>());
+    reactor_->count_in(reinterpret_cast<aionbd::Counters*>(cells.Data()));
+  }
+
   // One scope for all turns of this callback: what they leave for promises and ticks is done at its end.
   void wake_up() {
     const std::shared_ptr<Reactor> reactor = reactor_;
@@ -216,6 +227,8 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     self->context_.reset();
     self->on_turn_.Reset();
     self->on_closed_.Reset();
+    self->reactor_->count_in(nullptr);
+    self->counters_.Reset();
     self->reactor_->close([hook] { napi_remove_async_cleanup_hook(hook); });
   }
 
@@ -242,6 +255,8 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     Napi::HandleScope scope(Env());
     if (cleanup_ != nullptr) napi_remove_async_cleanup_hook(cleanup_);
     cleanup_ = nullptr;
+    reactor_->count_in(nullptr);
+    counters_.Reset();
     reactor_.reset();
     if (!on_closed_.IsEmpty()) call(on_closed_.Value(), {});
     on_closed_.Reset();
@@ -326,6 +341,7 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
   std::shared_ptr<Reactor> reactor_;
   Napi::FunctionReference on_turn_;
   Napi::FunctionReference on_closed_;
+  Napi::ObjectReference counters_;
   std::unique_ptr<Napi::AsyncContext> context_;
   napi_async_cleanup_hook_handle cleanup_ = nullptr;
 };

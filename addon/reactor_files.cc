@@ -96,7 +96,7 @@ void Reactor::route(const IoRequest& request) {
   const bool is_write = request.op == Op::kWrite;
   if (target.direct) {
     // One write that has to wait means that its neighbours most likely have to as well (a hole being filled).
-    if (is_write && !target.block_device && target.blocking_writes > 0) return to_workers(request);
+    if (is_write && !target.block_device && target.blocking_writes > 0) return instead_of_blocking(request);
     return to_aio(request, target);
   }
   // Not writes: no filesystem takes RWF_NOWAIT for them without O_DIRECT, and one that is frozen lets even
@@ -113,9 +113,15 @@ void Reactor::route(const IoRequest& request) {
       rest.buffer += rest.done;
       rest.offset += rest.done;
       rest.length -= rest.done;
-      return to_workers(rest);
+      return instead_of_blocking(rest);
     }
+    if (result == -EAGAIN) return instead_of_blocking(request);
   }
+  to_workers(request);
+}
+
+void Reactor::instead_of_blocking(const IoRequest& request) {
+  counters_->nowait_fallbacks++;
   to_workers(request);
 }
 
@@ -186,7 +192,7 @@ void Reactor::refused(AioBlock* block, int error) {
   const IoRequest& request = block->request;
   if (closing()) return aio_.release(block);
   if (error == -EOPNOTSUPP && block->nowait) return redo_without_nowait(block);
-  if (error == -EAGAIN) return redo_by_worker(block);
+  if (error == -EAGAIN) return redo_instead_of_blocking(block);
   if (request.op == Op::kSync && (error == -EINVAL || error == -EOPNOTSUPP)) return redo_by_worker(block);
   complete_io(request, error);
   aio_.release(block);
@@ -197,7 +203,7 @@ void Reactor::finished(AioBlock* block, int64_t result) {
   // Whoever asked is gone, and a retry would be a new I/O.
   if (closing()) return aio_.release(block);
   if (result == -EOPNOTSUPP && block->nowait) return redo_without_nowait(block);
-  if (result == -EAGAIN) return redo_by_worker(block);
+  if (result == -EAGAIN) return redo_instead_of_blocking(block);
   if (request.op == Op::kSync && (result == -EINVAL || result == -EOPNOTSUPP)) return redo_by_worker(block);
   // Fewer bytes than asked for: the end of the file, a bad sector, or a full disk. A worker finds out, and
   // doing the whole again changes nothing that was done.
@@ -212,6 +218,11 @@ void Reactor::redo_without_nowait(AioBlock* block) {
   File& target = files_[block->request.file];
   (block->request.op == Op::kRead ? target.nowait_reads : target.nowait_writes) = false;
   aio_.prepare_again(block);
+}
+
+void Reactor::redo_instead_of_blocking(AioBlock* block) {
+  counters_->nowait_fallbacks++;
+  redo_by_worker(block);
 }
 
 void Reactor::redo_by_worker(AioBlock* block) {

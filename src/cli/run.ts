@@ -2,11 +2,11 @@ import { serveConfig } from '../config/serve-config.js';
 import { parseSize } from '../config/size.js';
 import { AionbdError } from '../errors.js';
 import type { Logger, ServerOptions } from '../server/api.js';
+import { readVersion } from '../server/version.js';
 import type { Command } from './command-line.js';
 import { EXIT_FAILURE, EXIT_OK, exitCodeOf } from './exit-code.js';
 import { readServeQuickly } from './quick.js';
 import type { ServeContext } from './serve.js';
-import { readVersion } from './version.js';
 
 /** Parts that another program than the `aionbd` command may want to have its own way. */
 export interface RunOptions {

@@ -46,7 +46,7 @@ export async function serve(config: ServeConfig, context: ServeContext): Promise
     const server = await context.createServer({ ...config.server, logger: context.logger });
     let watch: Watch | undefined;
     try {
-      watch = await openWatch(config.metrics, server, context);
+      watch = await openWatch(config.metrics, context);
       const uris = await listenOnAll(config, server, context);
       for (const { name, path, sizeBytes, readOnly, direct } of server.exports) {
         context.logger.info({ export: name, path, sizeBytes, readOnly, direct }, 'serving');
@@ -84,21 +84,17 @@ async function listenOnAll(
 }
 
 /** Listens for those who want to look; they are answered once the thread for it has started. */
-async function openWatch(
-  plan: MetricsPlan | undefined,
-  server: Server,
-  context: ServeContext,
-): Promise<Watch | undefined> {
+async function openWatch(plan: MetricsPlan | undefined, context: ServeContext): Promise<Watch | undefined> {
   if (plan === undefined) {
     return undefined;
   }
   const { Watch } = await import('../metrics/watch.js');
-  const { version, logger, watchEntry } = context;
-  const watch = new Watch({ version, logger, ...(watchEntry !== undefined && { entry: watchEntry }) });
+  const { logger, watchEntry } = context;
+  const { mostExports } = plan;
+  const watch = new Watch({ logger, mostExports, ...(watchEntry !== undefined && { entry: watchEntry }) });
   try {
     const { shown } = await listenAll(plan.listen, (address) => watch.listen(address));
     context.logger.info({ url: metricsUrl(shown) }, 'metrics');
-    watch.observe(server);
     return watch;
   } catch (error) {
     await watch.close();
@@ -118,7 +114,6 @@ async function closeAll(server: Server, watch: Watch | undefined, context: Serve
   });
   try {
     // Whoever looks is told until the end that the server is draining.
-    watch?.draining();
     const outcome = await Promise.race([server.close().then(() => watch?.close()), late]);
     if (outcome === 'late') {
       context.logger.error({ deadlineMs }, 'the server did not stop in time; requests in flight may be lost');

@@ -18,6 +18,8 @@ export interface NativeReactorOptions {
   /** Look for events for a while before sleeping: up to that long, µs, 0 for never; with `auto` only where it has been worth it. */
   readonly busyPollMicroseconds: number;
   readonly busyPollAuto: boolean;
+  /** Where to count, see ring-counters.ts; without it nobody learns. Must not be used for anything else until the reactor is closed. */
+  readonly counters?: Float64Array;
 }
 
 /**

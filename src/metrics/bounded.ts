@@ -1,4 +1,10 @@
-import type { ExportSnapshot, LatencySnapshot, Operation, OperationSnapshot, ServerSnapshot } from './snapshot.js';
+import type {
+  ExportSnapshot,
+  LatencySnapshot,
+  Operation,
+  OperationSnapshot,
+  ServerSnapshot,
+} from './snapshot.js';
 import { OPERATIONS } from './snapshot.js';
 
 /**
@@ -7,17 +13,25 @@ import { OPERATIONS } from './snapshot.js';
  */
 export const THE_OTHERS = '';
 
+/** A snapshot whose exports are bounded in number. */
+export interface BoundedSnapshot extends ServerSnapshot {
+  /** How many exports there are in truth. */
+  readonly exportCount: number;
+}
+
 /**
  * The snapshot with at most `most` exports by name, which are the first ones; all others are one export called
  * {@link THE_OTHERS}, if there are any. Numbers that can be added are; of states it has the worst.
  */
-export function boundedSnapshot(snapshot: ServerSnapshot, most: number): ServerSnapshot {
+export function boundedSnapshot(snapshot: ServerSnapshot, most: number): BoundedSnapshot {
   const { exports, connections } = snapshot;
-  if (exports.length <= most) return snapshot;
+  const exportCount = exports.length;
+  if (exportCount <= most) return { ...snapshot, exportCount };
   const shown = exports.slice(0, most);
   const names = new Set(shown.map(({ name }) => name));
   return {
     ...snapshot,
+    exportCount,
     exports: [...shown, sumOfExports(exports.slice(most))],
     connections: connections.map((connection) =>
       names.has(connection.exportName) ? connection : { ...connection, exportName: THE_OTHERS },
@@ -47,7 +61,10 @@ function sumOfExports(exports: readonly ExportSnapshot[]): ExportSnapshot {
     direct: buffered === undefined,
     bufferedBecause: buffered?.bufferedBecause ?? '',
     operations: Object.fromEntries(
-      OPERATIONS.map((operation) => [operation, sumOfOperations(exports.map((one) => one.operations[operation]))]),
+      OPERATIONS.map((operation) => [
+        operation,
+        sumOfOperations(exports.map((one) => one.operations[operation])),
+      ]),
     ) as unknown as Record<Operation, OperationSnapshot>,
     inFlight: sum(({ inFlight }) => inFlight),
     inFlightMost: exports.reduce((most, one) => Math.max(most, one.inFlightMost), 0),

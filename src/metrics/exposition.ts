@@ -10,9 +10,6 @@ export interface Exposition {
   render(snapshot: ServerSnapshot, process: ProcessSource): Promise<string>;
 }
 
-/** Exports on the page by name, if nobody says how many. */
-export const EXPORTS_SHOWN = 100;
-
 /**
  * The metrics of a server, with those of the process beside them. They are views of what is given to `render`; prom-client
  * only writes them down. It is loaded here and not at the top, since it is slow to load.

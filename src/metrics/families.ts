@@ -1,7 +1,14 @@
 // All metrics of the server itself: what docs/metrics.md lists, in its order. Those of the process are in process-families.ts.
 
+import type { BoundedSnapshot } from './bounded.js';
 import { LATENCY_BOUNDS_SECONDS } from './latency.js';
-import type { ExportSnapshot, LatencySnapshot, Operation, ReactorSnapshot, ServerSnapshot } from './snapshot.js';
+import type {
+  ExportSnapshot,
+  LatencySnapshot,
+  Operation,
+  ReactorSnapshot,
+  ServerSnapshot,
+} from './snapshot.js';
 import { OPERATIONS } from './snapshot.js';
 
 type Labels = Readonly<Record<string, string | number>>;
@@ -37,7 +44,7 @@ const SIZED_OPERATIONS: readonly Operation[] = OPERATIONS.filter(
   (operation) => operation !== 'flush' && operation !== 'unknown',
 );
 
-export const FAMILIES: readonly Family<ServerSnapshot>[] = [
+export const FAMILIES: readonly Family<BoundedSnapshot>[] = [
   {
     name: 'aionbd_requests_total',
     type: 'counter',
@@ -133,8 +140,11 @@ export const FAMILIES: readonly Family<ServerSnapshot>[] = [
     'Size of the filesystem of the file; not for block devices.',
     (e) => e.filesystemSizeBytes,
   ),
-  perExport('aionbd_export_direct', 'gauge', '1 if I/O is direct, 0 if it goes through the page cache.', (e) =>
-    Number(e.direct),
+  perExport(
+    'aionbd_export_direct',
+    'gauge',
+    '1 if I/O is direct, 0 if it goes through the page cache.',
+    (e) => Number(e.direct),
   ),
   {
     name: 'aionbd_export_buffered_info',
@@ -144,7 +154,10 @@ export const FAMILIES: readonly Family<ServerSnapshot>[] = [
     samples: ({ exports }) =>
       exports
         .filter(({ direct }) => !direct)
-        .map(({ name, bufferedBecause }) => ({ labels: { export: name, reason: bufferedBecause }, value: 1 })),
+        .map(({ name, bufferedBecause }) => ({
+          labels: { export: name, reason: bufferedBecause },
+          value: 1,
+        })),
   },
   perExport('aionbd_export_read_only', 'gauge', '1 if writes are refused.', (e) => Number(e.readOnly)),
   perExport('aionbd_export_healthy', 'gauge', '1 if the export answers, 0 if its disk does not.', (e) =>
@@ -183,7 +196,12 @@ export const FAMILIES: readonly Family<ServerSnapshot>[] = [
   perReactor('receive_calls_total', 'counter', 'System calls that receive.', (r) => r.receiveCalls),
   perReactor('send_calls_total', 'counter', 'System calls that send.', (r) => r.sendCalls),
   perReactor('buffer_bytes', 'gauge', 'Memory for data in flight.', (r) => r.bufferBytes),
-  perReactor('buffer_used_bytes', 'gauge', 'Memory for data in flight that is in use.', (r) => r.bufferUsedBytes),
+  perReactor(
+    'buffer_used_bytes',
+    'gauge',
+    'Memory for data in flight that is in use.',
+    (r) => r.bufferUsedBytes,
+  ),
   perReactor(
     'backpressure_stops_total',
     'counter',
@@ -202,7 +220,12 @@ export const FAMILIES: readonly Family<ServerSnapshot>[] = [
     'When the event loop last said that it turns, which it does once a second; seconds since 1970.',
     (r) => r.aliveAtMs / 1000,
   ),
-  whole('aionbd_exports', 'gauge', 'Exports.', ({ exports }) => exports.length),
+  whole(
+    'aionbd_exports',
+    'gauge',
+    'Exports, with series of their own or not.',
+    ({ exportCount }) => exportCount,
+  ),
   whole('aionbd_draining', 'gauge', '1 while the server stops: no new clients.', ({ state }) =>
     Number(state === 'draining'),
   ),
@@ -211,7 +234,8 @@ export const FAMILIES: readonly Family<ServerSnapshot>[] = [
     type: 'gauge',
     help: 'Warnings in force, by kind; kinds without one are left out.',
     labels: ['kind'],
-    samples: ({ warnings }) => [...counted(warnings.map(({ kind }) => kind))].map(([kind, value]) => ({ labels: { kind }, value })),
+    samples: ({ warnings }) =>
+      [...counted(warnings.map(({ kind }) => kind))].map(([kind, value]) => ({ labels: { kind }, value })),
   },
   {
     name: 'aionbd_build_info',
@@ -259,7 +283,7 @@ function latency(
   name: string,
   help: string,
   of: (operation: ExportSnapshot['operations'][Operation]) => LatencySnapshot,
-): Family<ServerSnapshot> {
+): Family<BoundedSnapshot> {
   return {
     name,
     type: 'histogram',
@@ -274,7 +298,11 @@ function latency(
   };
 }
 
-function histogram(name: string, sharedLabels: Labels, { counts, sumSeconds }: LatencySnapshot): readonly Sample[] {
+function histogram(
+  name: string,
+  sharedLabels: Labels,
+  { counts, sumSeconds }: LatencySnapshot,
+): readonly Sample[] {
   const samples: Sample[] = [];
   let total = 0;
   for (const [bucket, count] of counts.entries()) {
@@ -294,7 +322,7 @@ function perExport(
   type: 'counter' | 'gauge',
   help: string,
   value: (export_: ExportSnapshot) => number | undefined,
-): Family<ServerSnapshot> {
+): Family<BoundedSnapshot> {
   return {
     name,
     type,
@@ -313,7 +341,7 @@ function perReactor(
   type: 'counter' | 'gauge',
   help: string,
   value: (reactor: ReactorSnapshot) => number,
-): Family<ServerSnapshot> {
+): Family<BoundedSnapshot> {
   return {
     name: `aionbd_reactor_${name}`,
     type,
@@ -328,7 +356,7 @@ function whole(
   name: string,
   type: 'counter' | 'gauge',
   help: string,
-  value: (snapshot: ServerSnapshot) => number,
-): Family<ServerSnapshot> {
+  value: (snapshot: BoundedSnapshot) => number,
+): Family<BoundedSnapshot> {
   return { name, type, help, labels: [], samples: (snapshot) => [{ labels: {}, value: value(snapshot) }] };
 }

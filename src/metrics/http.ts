@@ -6,6 +6,8 @@ import type { ServerSnapshot } from './snapshot.js';
 export interface RouteContext {
   /** The server's version. */
   readonly version: string;
+  /** Has the filesystems asked what they have left, if that was long ago; waits for half a second at most. */
+  fresh(): Promise<void>;
   /** The server as it is now; taken afresh by each call, which costs some microseconds for each export. */
   snapshot(): ServerSnapshot;
 }

@@ -1,4 +1,4 @@
-import { constants, PerformanceObserver, type PerformanceEntry } from 'node:perf_hooks';
+import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
 
 /** What only the main thread can tell of itself. */
 export interface MainFacts {
@@ -24,6 +24,9 @@ const KINDS: Readonly<Record<number, CollectionKind>> = {
   [constants.NODE_PERFORMANCE_GC_INCREMENTAL]: 'incremental',
   [constants.NODE_PERFORMANCE_GC_WEAKCB]: 'weakcb',
 };
+
+/** What the types leave out. */
+type CollectionEntry = PerformanceEntry & { readonly detail?: { readonly kind?: number } };
 
 /** Looks at the thread it is made on. */
 export class MainFactsSource {
@@ -59,8 +62,8 @@ export class MainFactsSource {
     this.#observer.disconnect();
   }
 
-  #count({ detail, duration }: PerformanceEntry): void {
-    const kind = KINDS[(detail as { kind?: number } | undefined)?.kind ?? 0];
+  #count({ detail, duration }: CollectionEntry): void {
+    const kind = KINDS[detail?.kind ?? 0];
     if (kind === undefined) return;
     this.#counts[kind]++;
     this.#seconds[kind] += duration / 1000;

@@ -1,18 +1,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Exposition } from './exposition.js';
 import { reply } from './http.js';
 
 export interface MetricsContext {
-  /** Loads what it needs when it is called first. */
-  exposition(): Promise<Exposition>;
+  /** All metrics as they are now, in a format of Prometheus. */
+  metrics(): Promise<{ readonly contentType: string; readonly body: string }>;
 }
 
-/** `GET /metrics`: Prometheus' text format. */
+/** `GET /metrics`. */
 export async function answerMetrics(
   _request: IncomingMessage,
   response: ServerResponse,
   context: MetricsContext,
 ): Promise<void> {
-  const { contentType, render } = await context.exposition();
-  reply(response, 200, contentType, await render());
+  const { contentType, body } = await context.metrics();
+  reply(response, 200, contentType, body);
 }

@@ -17,7 +17,12 @@ const STARTED_AT_SECONDS = Math.round(Date.now() / 1000 - process.uptime());
 
 export const PROCESS_FAMILIES: readonly Family<ProcessSource>[] = [
   one('process_cpu_user_seconds_total', 'counter', 'Processor time spent in the program.', () => cpu().user),
-  one('process_cpu_system_seconds_total', 'counter', 'Processor time spent in the kernel.', () => cpu().system),
+  one(
+    'process_cpu_system_seconds_total',
+    'counter',
+    'Processor time spent in the kernel.',
+    () => cpu().system,
+  ),
   one('process_cpu_seconds_total', 'counter', 'Processor time spent.', () => cpu().user + cpu().system),
   one(
     'process_start_time_seconds',
@@ -25,7 +30,9 @@ export const PROCESS_FAMILIES: readonly Family<ProcessSource>[] = [
     'When the process was started, seconds since 1970.',
     () => STARTED_AT_SECONDS,
   ),
-  one('process_resident_memory_bytes', 'gauge', 'Memory that the process has.', () => process.memoryUsage.rss()),
+  one('process_resident_memory_bytes', 'gauge', 'Memory that the process has.', () =>
+    process.memoryUsage.rss(),
+  ),
   one('process_virtual_memory_bytes', 'gauge', 'Address space that the process has.', virtualBytes),
   one('process_open_fds', 'gauge', 'Open file descriptors.', () => readdirSync('/proc/self/fd').length),
   one('process_max_fds', 'gauge', 'The most file descriptors that may be open.', mostDescriptors),
@@ -64,7 +71,8 @@ export const PROCESS_FAMILIES: readonly Family<ProcessSource>[] = [
     type: 'summary',
     help: 'Garbage collections of the main thread, by kind.',
     labels: ['kind'],
-    samples: ({ main }) => (main === undefined ? [] : COLLECTION_KINDS.flatMap((kind) => collections(main, kind))),
+    samples: ({ main }) =>
+      main === undefined ? [] : COLLECTION_KINDS.flatMap((kind) => collections(main, kind)),
   },
   {
     name: 'nodejs_version_info',

@@ -13,8 +13,10 @@ const root: Handler<PagesContext> = (_request, response) =>
   );
 
 /** One snapshot, as JSON. */
-const status: Handler<PagesContext> = (_request, response, context) =>
+const status: Handler<PagesContext> = async (_request, response, context) => {
+  await context.fresh();
   replyJson(response, 200, context.snapshot());
+};
 
 /** Everything there is at the address of `--metrics`. */
 export const ROUTES: Routes<PagesContext> = Object.freeze({

@@ -3,9 +3,12 @@
 import { setPriority } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { createExposition, type Exposition } from './exposition.js';
+import { FileFactsKeeper } from './file-facts.js';
 import { HttpServer } from './http.js';
+import { MainQuestion } from './main-question.js';
 import { type PagesContext, ROUTES } from './routes.js';
-import { OPERATIONS, type ServerSnapshot } from './snapshot.js';
+import type { ServerSnapshot } from './snapshot.js';
+import { SnapshotReader } from './snapshot-reader.js';
 import type { WatchOrder, WatchPlan, WatchReport } from './watch-messages.js';
 
 /** Where processors are short, clients come first. To the kernel a thread has a priority of its own. */
@@ -14,14 +17,20 @@ const NICENESS = 10;
 class WatchThread implements PagesContext {
   readonly version: string;
   readonly #port: MessagePort;
-  readonly #http: HttpServer<PagesContext>;
   readonly #plan: WatchPlan;
+  readonly #reader: SnapshotReader;
+  readonly #files: FileFactsKeeper;
+  readonly #main: MainQuestion;
+  readonly #http: HttpServer<PagesContext>;
   #exposition: Promise<Exposition> | undefined;
 
   constructor(port: MessagePort, plan: WatchPlan) {
-    this.version = plan.version;
+    this.version = plan.observation.version;
     this.#port = port;
     this.#plan = plan;
+    this.#reader = new SnapshotReader(plan.observation);
+    this.#files = new FileFactsKeeper(this.#reader);
+    this.#main = new MainQuestion((question) => this.#report({ kind: 'ask', question }));
     this.#http = new HttpServer<PagesContext>(ROUTES, this);
     port.on('message', (order: WatchOrder) => this.#obey(order));
   }
@@ -31,20 +40,33 @@ class WatchThread implements PagesContext {
     this.#report({ kind: 'ready' });
   }
 
-  snapshot(): ServerSnapshot {
-    return standIn(this.#plan);
+  async fresh(): Promise<void> {
+    await this.#files.refresh();
   }
 
-  exposition(): Promise<Exposition> {
-    this.#exposition ??= createExposition({ exports: [] }, this.version);
-    return this.#exposition;
+  snapshot(): ServerSnapshot {
+    return this.#reader.snapshot();
+  }
+
+  async metrics() {
+    this.#exposition ??= createExposition(this.#plan.mostExports);
+    const [exposition, process] = await Promise.all([this.#exposition, this.#main.ask(), this.fresh()]);
+    return { contentType: exposition.contentType, body: await exposition.render(this.snapshot(), process) };
   }
 
   #obey(order: WatchOrder): void {
     switch (order.kind) {
       case 'began':
+        this.#reader.began(order.session);
+        return;
       case 'ended':
+        this.#reader.ended(order.id);
+        return;
       case 'draining':
+        this.#reader.draining();
+        return;
+      case 'facts':
+        this.#main.answered(order.question, order.facts);
         return;
       case 'close':
         // With both gone the thread has nothing to wait for, and ends.
@@ -56,41 +78,6 @@ class WatchThread implements PagesContext {
   #report(report: WatchReport): void {
     this.#port.postMessage(report);
   }
-}
-
-/** Until there is a reader of what threads count. */
-function standIn({ version, exports }: WatchPlan): ServerSnapshot {
-  const latency = { counts: [], sumSeconds: 0 };
-  const nothing = { requests: 0, bytes: 0, errors: {}, latency, diskLatency: latency };
-  return {
-    schema: 1,
-    version,
-    pid: process.pid,
-    startedAtMs: Date.now(),
-    takenAtMs: Date.now(),
-    state: 'serving',
-    listeners: [],
-    exports: exports.map((facts) => ({
-      ...facts,
-      allocatedBytes: undefined,
-      filesystemFreeBytes: undefined,
-      filesystemSizeBytes: undefined,
-      bufferedBecause: '',
-      operations: Object.fromEntries(
-        OPERATIONS.map((operation) => [operation, nothing]),
-      ) as unknown as ServerSnapshot['exports'][number]['operations'],
-      inFlight: 0,
-      inFlightMost: 0,
-      alignmentFixes: 0,
-      connections: 0,
-      connectionsTotal: 0,
-      health: { healthy: true, reason: '', probeSeconds: undefined },
-    })),
-    connections: [],
-    reactors: [],
-    handshakeFailures: {},
-    warnings: [],
-  };
 }
 
 if (parentPort) {

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { ConnectionInfo, Logger, Server } from '../server/api.js';
 import { workerFlags } from '../worker-flags.js';
 import { Listener, type PageAddress } from './listener.js';
+import { MainFactsSource } from './main-facts.js';
 import type { WatchOrder, WatchPlan, WatchReport } from './watch-messages.js';
 
 /** What the thread runs. The one place that knows where it is. */
@@ -10,9 +11,9 @@ const ENTRY = new URL('../metrics/thread.js', import.meta.url);
 const CLOSE_DEADLINE_MS = 1000;
 
 export interface WatchOptions {
-  /** The server's version. */
-  readonly version: string;
   readonly logger: Logger;
+  /** Exports that have metrics of their own; the others are summed. */
+  readonly mostExports: number;
   /** The thread's program, for a test that runs from the source. */
   readonly entry?: URL;
 }
@@ -31,7 +32,7 @@ export class Watch {
   #closing: Promise<void> | undefined;
   /** Settled when the thread answers, or is gone. */
   ready: Promise<void> = Promise.resolve();
-  readonly #clients = new Map<number, ConnectionInfo>();
+  #facts: MainFactsSource | undefined;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -49,31 +50,13 @@ export class Watch {
     return listener.address;
   }
 
-  /** To be called before the server listens: clients that are there already when the thread starts are known by this. */
-  observe(server: Server): void {
-    server.on('connection', (info: ConnectionInfo) => {
-      this.#clients.set(info.id, info);
-      this.#order({ kind: 'began', info });
-    });
-    server.on('disconnect', ({ id }: ConnectionInfo) => {
-      if (this.#clients.delete(id)) this.#order({ kind: 'ended', id });
-    });
-  }
-
   /** Starts the thread. It takes its time; nothing waits for it. */
   start(server: Server): void {
-    const { version, entry = ENTRY } = this.#options;
+    const { logger, entry = ENTRY, mostExports } = this.#options;
     const plan: WatchPlan = {
-      version,
       fds: this.#listeners.map(({ fd }) => fd),
-      exports: server.exports.map(({ name, path, description, sizeBytes, readOnly, direct }) => ({
-        name,
-        path,
-        description,
-        sizeBytes,
-        readOnly,
-        direct,
-      })),
+      observation: server.observation(),
+      mostExports,
     };
     const worker = new Worker(entry, { workerData: plan, name: 'aionbd-watch', ...workerFlags() });
     this.#worker = worker;
@@ -86,14 +69,10 @@ export class Watch {
     });
     // Clients are served all the same: that is what this process is for.
     worker.on('error', (error) =>
-      this.#options.logger.error({ err: error }, 'metrics have failed; there are none until the next start'),
+      logger.error({ err: error }, 'metrics have failed; there are none until the next start'),
     );
-    for (const info of this.#clients.values()) this.#order({ kind: 'began', info });
-  }
-
-  /** The server takes no new clients from now on. */
-  draining(): void {
-    this.#order({ kind: 'draining' });
+    this.#observe(server);
+    this.#facts = new MainFactsSource();
   }
 
   /** Stops to listen, cuts what is still connected, and ends the thread. */
@@ -102,7 +81,16 @@ export class Watch {
     return this.#closing;
   }
 
+  #observe(server: Server): void {
+    server.on('connection', ({ session }: ConnectionInfo) => {
+      if (session !== undefined) this.#order({ kind: 'began', session });
+    });
+    server.on('disconnect', ({ id }: ConnectionInfo) => this.#order({ kind: 'ended', id }));
+    server.on('draining', () => this.#order({ kind: 'draining' }));
+  }
+
   async #close(): Promise<void> {
+    this.#facts?.close();
     const listeners = this.#listeners.splice(0);
     const worker = this.#worker;
     if (worker === undefined) {
@@ -125,6 +113,11 @@ export class Watch {
     switch (report.kind) {
       case 'ready':
         ready();
+        return;
+      case 'ask':
+        if (this.#facts !== undefined) {
+          this.#order({ kind: 'facts', question: report.question, facts: this.#facts.take() });
+        }
         return;
       case 'log':
         this.#options.logger[report.level](report.fields, report.message);

@@ -9,7 +9,11 @@ import {
   Ring,
 } from '../engine/ring.js';
 import { FRAME_BYTES, Slab } from '../engine/slab.js';
+import { META_CONTEXTS } from '../export/contexts.js';
 import type { Export } from '../export/export.js';
+import type { ConnectionTotals, ObservedConnection } from '../metrics/observation.js';
+import type { ConnectionRecord, ThreadRecord } from '../metrics/record.js';
+import type { HandshakeFailure } from '../metrics/snapshot.js';
 import { Client, STATUS_OPEN, type Terms } from '../transmission/client.js';
 import { TAG_NUMBER_MASK } from '../transmission/core.js';
 import { Transmission } from '../transmission/transmission.js';
@@ -38,6 +42,8 @@ interface Connection {
   exportName: string | undefined;
   handshake: Handshake | undefined;
   client: Client | undefined;
+  session: ObservedConnection | undefined;
+  failure: HandshakeFailure | undefined;
   deadline: NodeJS.Timeout | undefined;
   reason: string;
   closing: boolean;
@@ -51,6 +57,8 @@ export class Connections implements CompletionSink, Home {
   readonly #ring: Ring;
   readonly #slab: Slab;
   readonly #registry: Registry;
+  readonly #record: ThreadRecord;
+  readonly #thread: number;
   readonly #transmission: Transmission;
   /** By the reactor's number. */
   readonly #connections: (Connection | undefined)[] = [];
@@ -60,19 +68,30 @@ export class Connections implements CompletionSink, Home {
   accepted: (listener: number, result: number) => void = () => {};
 
   /** A ring with memory for all of this. Throws AIONBD_E_AIO_LIMIT, AIONBD_E_MEMORY or AIONBD_E_ADDON. */
-  static openRing({ bufferMemoryBytes, queueDepth, busyPoll }: Shares): Ring {
-    return new Ring({ memoryBytes: headerBytes(queueDepth) + bufferMemoryBytes, queueDepth, busyPoll });
+  static openRing({ bufferMemoryBytes, queueDepth, busyPoll }: Shares, record: ThreadRecord): Ring {
+    const memoryBytes = headerBytes(queueDepth) + bufferMemoryBytes;
+    return new Ring({ memoryBytes, queueDepth, busyPoll, counters: record.ring });
   }
 
-  /** `ring` comes from {@link openRing} with the same shares. */
-  constructor(ring: Ring, shares: Shares, registry: Registry, logger: Logger, events: HomeEvents) {
+  /** `ring` comes from {@link openRing} with the same shares and record; `thread` is the number of this thread. */
+  constructor(
+    ring: Ring,
+    shares: Shares,
+    registry: Registry,
+    logger: Logger,
+    events: HomeEvents,
+    record: ThreadRecord,
+    thread: number,
+  ) {
+    this.#record = record;
+    this.#thread = thread;
     this.#ring = ring;
     this.#shares = shares;
     this.#registry = registry;
     this.#logger = logger;
     this.#events = events;
     this.#slab = new Slab(headerBytes(shares.queueDepth), shares.bufferMemoryBytes);
-    this.#transmission = new Transmission(ring, this.#slab, shares.queueDepth, 0, logger);
+    this.#transmission = new Transmission(ring, this.#slab, shares.queueDepth, 0, logger, record);
     ring.attach(this);
   }
 
@@ -126,21 +145,21 @@ export class Connections implements CompletionSink, Home {
     connection.handshake = Handshake.begin(this.#ring, this.#slab, number, this.#registry, {
       chosen: (offer, terms, start, end) =>
         this.#chosen(connection, this.#registry.exportOf(offer), terms, start, end),
-      failed: (reason) => this.#end(connection, reason),
+      failed: (reason, failure) => this.#end(connection, reason, failure),
     });
     if (!connection.handshake) {
       this.#transmission.turnedAway();
-      this.#end(connection, 'there is no buffer memory left; raise --buffer-memory');
+      this.#end(connection, 'there is no buffer memory left; raise --buffer-memory', 'no_memory');
       return;
     }
     connection.deadline = setTimeout(() => {
-      this.#end(connection, `the handshake took longer than ${handshakeDeadlineMs} ms`);
+      this.#end(connection, `the handshake took longer than ${handshakeDeadlineMs} ms`, 'timeout');
       this.#ring.kick();
     }, handshakeDeadlineMs);
   }
 
-  refuse(number: number, id: number, peer: string, reason: string): void {
-    this.#end(this.#add(number, id, peer), reason);
+  refuse(number: number, id: number, peer: string, reason: string, failure: HandshakeFailure): void {
+    this.#end(this.#add(number, id, peer), reason, failure);
   }
 
   #add(number: number, id: number, peer: string): Connection {
@@ -151,6 +170,8 @@ export class Connections implements CompletionSink, Home {
       exportName: undefined,
       handshake: undefined,
       client: undefined,
+      session: undefined,
+      failure: undefined,
       deadline: undefined,
       reason: '',
       closing: false,
@@ -168,8 +189,10 @@ export class Connections implements CompletionSink, Home {
     connection.exportName = target.name;
     const block = handshake.receiveBlock;
     const { number, peer } = connection;
-    const client = new Client(number, target, peer, block, FRAME_BYTES, start, end, terms);
+    const record = this.#record.connect(connection.id);
+    const client = new Client(number, target, peer, record, block, FRAME_BYTES, start, end, terms);
     connection.client = client;
+    connection.session = this.#sessionOf(connection, target, terms, record);
     const { replies } = terms;
     this.#logger.info({ connection: connection.id, peer, export: target.name, replies }, 'connected');
     this.#events.began(infoOf(connection));
@@ -177,10 +200,32 @@ export class Connections implements CompletionSink, Home {
     this.#transmission.open(client);
   }
 
+  #sessionOf(
+    { id, peer }: Connection,
+    target: Export,
+    { replies, metaContexts }: Terms,
+    { slot }: ConnectionRecord,
+  ): ObservedConnection {
+    return {
+      id,
+      peer,
+      exportName: target.name,
+      startedAtMs: Date.now(),
+      replies,
+      metaContexts: META_CONTEXTS.filter((context) => metaContexts.includes(context.id)).map(
+        ({ name }) => name,
+      ),
+      reactor: this.#thread,
+      slot,
+    };
+  }
+
   /** Ends a connection that has no client yet; a client is ended by the transmission. */
-  #end(connection: Connection, reason: string): void {
+  #end(connection: Connection, reason: string, failure: HandshakeFailure): void {
     if (connection.closing || connection.client) return;
     connection.closing = true;
+    connection.failure = failure;
+    this.#record.handshakeFailed(failure);
     connection.reason = reason;
     clearTimeout(connection.deadline);
     connection.handshake?.abandon();
@@ -194,7 +239,10 @@ export class Connections implements CompletionSink, Home {
     this.#connections[number] = undefined;
     this.#count--;
     const { client, handshake } = connection;
+    let totals: ConnectionTotals | undefined;
     if (client) {
+      totals = client.record.totals();
+      this.#record.disconnect(client.record);
       this.#transmission.closed(client);
       connection.reason = client.reason;
     } else if (handshake) {
@@ -204,7 +252,7 @@ export class Connections implements CompletionSink, Home {
     const fields = { connection: connection.id, peer: connection.peer, reason: connection.reason };
     if (client) this.#logger.info({ ...fields, export: client.target.name }, 'disconnected');
     else this.#logger.debug(fields, 'the handshake led to nothing');
-    this.#events.ended(infoOf(connection));
+    this.#events.ended(infoOf(connection, totals));
     if (this.#count === 0) this.#allGone?.();
   }
 
@@ -249,7 +297,7 @@ export class Connections implements CompletionSink, Home {
     for (const connection of this.#connections) {
       if (!connection) continue;
       const { client } = connection;
-      if (!client) this.#end(connection, 'the server stops');
+      if (!client) this.#end(connection, 'the server stops', 'server_stopping');
       else if (mustEnd) this.#transmission.drop(client, 'the server stops; requests were still in flight');
       else if (client.status === STATUS_OPEN) this.#transmission.leave(client, 'the server stops');
     }
@@ -260,7 +308,15 @@ function headerBytes(queueDepth: number): number {
   return Math.ceil(Transmission.headerBytes(queueDepth) / FRAME_BYTES) * FRAME_BYTES;
 }
 
-function infoOf(connection: Connection): ConnectionInfo {
-  const { id, peer, exportName, reason } = connection;
-  return reason === '' ? { id, peer, exportName } : { id, peer, exportName, reason };
+function infoOf(connection: Connection, totals?: ConnectionTotals): ConnectionInfo {
+  const { id, peer, exportName, session, reason, failure } = connection;
+  return {
+    id,
+    peer,
+    exportName,
+    ...(session && { session }),
+    ...(reason !== '' && { reason }),
+    ...(totals && { totals }),
+    ...(failure && { failure }),
+  };
 }

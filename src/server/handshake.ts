@@ -1,5 +1,6 @@
 import type { Ring } from '../engine/ring.js';
 import { FRAME_BYTES, type Slab } from '../engine/slab.js';
+import type { HandshakeFailure } from '../metrics/snapshot.js';
 import type { ExportDirectory, ExportOffer } from '../negotiation/directory.js';
 import { Negotiation } from '../negotiation/negotiation.js';
 import type { NegotiationNext } from '../negotiation/step.js';
@@ -11,7 +12,7 @@ export interface HandshakeEvents {
   /** The client has chosen; `start` to `end` in memory are its first requests, in the receive block. */
   chosen(offer: ExportOffer, terms: Terms, start: number, end: number): void;
   /** The connection is to be closed. */
-  failed(reason: string): void;
+  failed(reason: string, failure: HandshakeFailure): void;
 }
 
 /**
@@ -33,6 +34,8 @@ export class Handshake {
   #end: number;
   #sending = false;
   #ended = false;
+  /** The name that the client asked for last is no export's. */
+  #askedInVain = false;
 
   /** Undefined when there is no memory for another handshake. */
   static begin(
@@ -63,7 +66,17 @@ export class Handshake {
     this.#ring = ring;
     this.#connection = connection;
     this.#events = events;
-    this.#negotiation = new Negotiation(directory);
+    this.#negotiation = new Negotiation({
+      list: () => directory.list(),
+      find: (name) => {
+        const offer = directory.find(name);
+        this.#askedInVain = offer === undefined;
+        return offer;
+      },
+      get shuttingDown() {
+        return directory.shuttingDown;
+      },
+    });
     this.#receiveBlock = receiveBlock;
     this.#sendBlock = sendBlock;
     this.#start = receiveBlock;
@@ -86,6 +99,7 @@ export class Handshake {
     if (result <= 0) {
       this.#fail(
         result === 0 ? 'the client left during the handshake' : `receiving failed (errno ${-result})`,
+        'closed',
       );
       return;
     }
@@ -101,7 +115,7 @@ export class Handshake {
   sent(result: number): void {
     this.#sending = false;
     if (this.#ended) return;
-    if (result < 0) this.#fail(`sending failed (errno ${-result})`);
+    if (result < 0) this.#fail(`sending failed (errno ${-result})`, 'closed');
     else this.#proceed();
   }
 
@@ -110,9 +124,9 @@ export class Handshake {
     this.#ended = true;
   }
 
-  #fail(reason: string): void {
+  #fail(reason: string, failure: HandshakeFailure): void {
     this.#ended = true;
-    this.#events.failed(reason);
+    this.#events.failed(reason, this.#askedInVain ? 'unknown_export' : failure);
   }
 
   #proceed(): void {
@@ -131,7 +145,7 @@ export class Handshake {
         this.#events.chosen(next.offer, next.negotiated, this.#start, this.#end);
         return;
       case 'close':
-        this.#fail(next.reason);
+        this.#fail(next.reason, next.orderly ? 'abort' : 'protocol_error');
         return;
     }
   }

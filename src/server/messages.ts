@@ -1,6 +1,7 @@
 import type { Backing } from '../engine/backing.js';
 import type { SharedVolumeMemory } from '../engine/shared-volume.js';
 import type { ErrorCode } from '../errors.js';
+import type { ObservedThread } from '../metrics/observation.js';
 import type { ConnectionInfo, Logger } from './api.js';
 import type { Shares } from './connections.js';
 
@@ -16,17 +17,18 @@ export interface ExportPlan {
   readonly readOnly: boolean;
   /** Index among the volumes. */
   readonly volume: number;
-  /** Of this thread alone; see {@link ExportCounters}. */
-  readonly counters: SharedArrayBuffer;
 }
 
 /** What a thread is started with. */
 export interface ThreadPlan {
   readonly shares: Shares;
-  /** How many there are. */
+  /** Which one it is, from 0, and how many there are. */
+  readonly thread: number;
   readonly threads: number;
   readonly volumes: readonly VolumePlan[];
   readonly exports: readonly ExportPlan[];
+  /** Where it counts. */
+  readonly record: ObservedThread;
   readonly defaultExport: string;
   /** Int32: descriptors of connections on their way to the thread, see {@link Handover}. */
   readonly handover: SharedArrayBuffer;

@@ -6,10 +6,12 @@ import type { Ring } from '../engine/ring.js';
 import { SharedVolume } from '../engine/shared-volume.js';
 import { Volume } from '../engine/volume.js';
 import { AionbdError } from '../errors.js';
-import { ExportCounters } from '../metrics/counters.js';
+import { ThreadRecord } from '../metrics/record.js';
 import type { Logger } from './api.js';
 import { Connections } from './connections.js';
 import { Handover } from './handover.js';
+import type { HomeEvents } from './home.js';
+import { LoopLag } from './loop-lag.js';
 import type { Order, Report, ThreadPlan } from './messages.js';
 import { Registry } from './registry.js';
 
@@ -20,19 +22,31 @@ class Thread {
   readonly #port: MessagePort;
   readonly #ring: Ring;
   readonly #handover: Handover;
+  readonly #record: ThreadRecord;
   readonly #connections: Connections;
   readonly #stallCheck: NodeJS.Timeout;
+  readonly #lag = new LoopLag();
 
   constructor(port: MessagePort, plan: ThreadPlan) {
     this.#port = port;
-    this.#ring = Connections.openRing(plan.shares);
+    const record = new ThreadRecord(plan.record);
+    this.#record = record;
+    this.#ring = Connections.openRing(plan.shares, record);
     this.#handover = new Handover(plan.handover);
-    const registry = new Registry(exportsOf(plan, this.#ring), plan.defaultExport);
-    this.#connections = new Connections(this.#ring, plan.shares, registry, this.#logger(), {
+    const registry = new Registry(exportsOf(plan, this.#ring, record), plan.defaultExport);
+    const events: HomeEvents = {
       began: (info) => this.#report({ kind: 'began', info }),
       ended: (info) => this.#report({ kind: 'ended', info }),
-    });
-    this.#stallCheck = setInterval(() => this.#connections.tick(), STALL_CHECK_MS).unref();
+    };
+    const logger = this.#logger();
+    const { shares, thread } = plan;
+    this.#connections = new Connections(this.#ring, shares, registry, logger, events, record, thread);
+    const tick = () => {
+      record.alive(Date.now(), this.#lag.takeSeconds());
+      this.#connections.tick();
+    };
+    record.alive(Date.now(), 0);
+    this.#stallCheck = setInterval(tick, STALL_CHECK_MS).unref();
     port.on('message', (order: Order) => this.#obey(order));
     this.#report({ kind: 'ready' });
   }
@@ -47,6 +61,7 @@ class Thread {
         return;
       case 'shutdown':
         clearInterval(this.#stallCheck);
+        this.#lag.stop();
         // With both gone the thread has nothing to wait for, and ends.
         this.#connections.shutdown().then(() => this.#port.close());
         return;
@@ -59,7 +74,11 @@ class Thread {
     const number = this.#ring.native.adopt(fd);
     if (number < 0) {
       const reason = `the connection could not be taken over (errno ${-number})`;
-      this.#report({ kind: 'ended', info: { id, peer, exportName: undefined, reason } });
+      this.#record.handshakeFailed('no_thread');
+      this.#report({
+        kind: 'ended',
+        info: { id, peer, exportName: undefined, reason, failure: 'no_thread' },
+      });
       return;
     }
     this.#connections.begin(number, id, peer);
@@ -77,16 +96,16 @@ class Thread {
   }
 }
 
-function exportsOf(plan: ThreadPlan, ring: Ring) {
+function exportsOf(plan: ThreadPlan, ring: Ring, { exports }: ThreadRecord) {
   const volumes = plan.volumes.map(({ backing, shared }) => {
     // The descriptors are closed by the main thread, which has opened them.
     const borrowed = { ...backing, close() {} };
     return new Volume(ring, borrowed, new SharedVolume(shared, borrowed), plan.threads);
   });
-  return plan.exports.map(({ name, description, readOnly, volume: index, counters }) => {
+  return plan.exports.map(({ name, description, readOnly, volume: index }, i) => {
     const volume = volumes[index]!;
     const { sizeBytes } = volume;
-    return { name, description, readOnly, sizeBytes, volume, counters: new ExportCounters(counters) };
+    return { name, description, readOnly, sizeBytes, volume, record: exports[i]! };
   });
 }
 

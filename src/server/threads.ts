@@ -2,6 +2,8 @@ import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import type { Ring } from '../engine/ring.js';
 import { AionbdError } from '../errors.js';
+import type { ThreadRecord } from '../metrics/record.js';
+import type { HandshakeFailure } from '../metrics/snapshot.js';
 import { workerFlags } from '../worker-flags.js';
 import type { Logger } from './api.js';
 import { Handover } from './handover.js';
@@ -54,16 +56,16 @@ class ThreadHandle {
     this.#worker.on('error', (error) => this.#fail(error));
   }
 
-  /** Takes over the descriptor. */
-  give(fd: number, id: number, peer: string): void {
+  /** Takes over the descriptor. False if there was no room for it, and it is closed. */
+  give(fd: number, id: number, peer: string): boolean {
     const slot = this.#handover.give(fd);
     if (slot < 0) {
       closeSync(fd);
-      this.#events.ended({ id, peer, exportName: undefined, reason: 'the thread has no room for it' });
-      return;
+      return false;
     }
     this.count++;
     this.#order({ kind: 'connection', slot, id, peer });
+    return true;
   }
 
   drain(deadlineMs: number): void {
@@ -146,16 +148,18 @@ export class Threads implements Home {
   readonly #ring: Ring;
   readonly #logger: Logger;
   readonly #events: HomeEvents;
+  readonly #record: ThreadRecord;
   readonly #threads: readonly ThreadHandle[];
   /** Who got the last connection: of equals, the next one in turn gets the next. */
   #last = -1;
 
-  /** Starts one thread for each plan. `ring` is the one that accepts. Throws what a thread's ring throws; none is left then. */
+  /** Starts one thread for each plan. `ring` is the one that accepts, and `record` that of its thread. Throws what a thread's ring throws; none is left then. */
   static async start(
     ring: Ring,
     plans: readonly ThreadPlan[],
     logger: Logger,
     events: HomeEvents,
+    record: ThreadRecord,
   ): Promise<Threads> {
     const threads: ThreadHandle[] = [];
     try {
@@ -168,10 +172,17 @@ export class Threads implements Home {
       await Promise.all(threads.map((thread) => thread.terminate()));
       throw error;
     }
-    return new Threads(ring, threads, logger, events);
+    return new Threads(ring, threads, logger, events, record);
   }
 
-  private constructor(ring: Ring, threads: readonly ThreadHandle[], logger: Logger, events: HomeEvents) {
+  private constructor(
+    ring: Ring,
+    threads: readonly ThreadHandle[],
+    logger: Logger,
+    events: HomeEvents,
+    record: ThreadRecord,
+  ) {
+    this.#record = record;
     this.#ring = ring;
     this.#threads = threads;
     this.#logger = logger;
@@ -185,19 +196,27 @@ export class Threads implements Home {
   begin(number: number, id: number, peer: string): void {
     const thread = this.#choose();
     if (thread === undefined) {
-      this.refuse(number, id, peer, 'there is no thread left to serve it');
+      this.refuse(number, id, peer, 'there is no thread left to serve it', 'no_thread');
       return;
     }
     const fd = this.#ring.native.detach(number);
-    if (fd < 0) this.refuse(number, id, peer, `it could not be given to a thread (errno ${-fd})`);
-    else thread.give(fd, id, peer);
+    if (fd < 0) {
+      this.refuse(number, id, peer, `it could not be given to a thread (errno ${-fd})`, 'no_thread');
+    } else if (!thread.give(fd, id, peer)) {
+      this.#refused(id, peer, 'the thread has no room for it', 'no_thread');
+    }
   }
 
-  refuse(number: number, id: number, peer: string, reason: string): void {
+  refuse(number: number, id: number, peer: string, reason: string, failure: HandshakeFailure): void {
     this.#ring.close(number, number);
     this.#ring.kick();
+    this.#refused(id, peer, reason, failure);
+  }
+
+  #refused(id: number, peer: string, reason: string, failure: HandshakeFailure): void {
+    this.#record.handshakeFailed(failure);
     this.#logger.debug({ connection: id, peer, reason }, 'the handshake led to nothing');
-    this.#events.ended({ id, peer, exportName: undefined, reason });
+    this.#events.ended({ id, peer, exportName: undefined, reason, failure });
   }
 
   /** Threads look after themselves. */

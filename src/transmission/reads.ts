@@ -40,7 +40,7 @@ export class Reads {
   }
 
   #read(request: number, job: number): void {
-    this.#core.requests.running[request]!++;
+    this.#core.requests.jobBegan(request);
     this.#core.jobs.read(job);
   }
 
@@ -51,7 +51,7 @@ export class Reads {
     if (job === NONE) return false;
     const { requests, jobs } = this.#core;
     requests.isWhole[request] = 1;
-    requests.running[request] = 1;
+    requests.jobBegan(request);
     jobs.readWhole(job);
     return true;
   }
@@ -191,8 +191,10 @@ export class Reads {
     }
     const lead = volume.leadBytes(offset);
     const wanted = volume.pieceBytes(offset, runEnd - offset, false);
-    core.enlargeBlock(client, job, volume.blockBytes(offset, wanted, false));
+    const bytes = volume.blockBytes(offset, wanted, false);
+    core.enlargeBlock(client, job, bytes);
     const length = Math.min(wanted, core.pieceBlockBytes[job]! - lead);
+    if (bytes !== wanted) requests.mended[request] = 1;
     core.pieceKind[job] = PIECE_DATA;
     jobs.data[job] = jobs.block[job]! + lead;
     jobs.length[job] = length;

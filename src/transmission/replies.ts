@@ -1,5 +1,4 @@
-import { UNKNOWN_COMMAND_INDEX } from '../metrics/counters.js';
-import { CMD_BLOCK_STATUS, CMD_READ, CMD_WRITE, SIMPLE_REPLY_BYTES } from '../protocol/constants.js';
+import { CMD_BLOCK_STATUS, CMD_READ, SIMPLE_REPLY_BYTES } from '../protocol/constants.js';
 import { writeSimpleReply } from '../protocol/reply.js';
 import { ChunkWriter } from './chunk-writer.js';
 import {
@@ -278,11 +277,9 @@ export class Replies {
 
   #count(client: Client, request: number): void {
     const { requests } = this.#core;
-    const command = requests.command[request]!;
-    const { counters } = client.target;
-    if (requests.error[request] !== 0) counters.errors[Math.min(command, UNKNOWN_COMMAND_INDEX)]!++;
-    else if (command === CMD_READ) counters.bytes[0]! += requests.length[request]!;
-    else if (command === CMD_WRITE) counters.bytes[1]! += requests.length[request]!;
+    const { record } = client.target;
+    if (requests.mended[request] === 1) record.mended();
+    record.answered(requests.command[request]!, requests.error[request]!, requests, request, client.record);
   }
 
   // ---- the queue behind a run of bytes ----

@@ -1,3 +1,4 @@
+import { RING_CLOCK } from '../engine/ring-counters.js';
 import { type Client, NONE } from './client.js';
 
 /** Jobs are at work, or a payload is arriving. */
@@ -49,6 +50,12 @@ export class RequestTable {
   readonly running: Int32Array;
   readonly jobs: Int32Array;
   readonly sends: Int32Array;
+  /** When it was parsed, since when jobs are running, and for how long they were before; µs of the ring's clock, and below 0 if there were none. */
+  readonly startedAt: Float64Array;
+  readonly diskFrom: Float64Array;
+  readonly diskTime: Float64Array;
+  /** It did not fit the alignment of direct I/O. */
+  readonly mended: Uint8Array;
   /** Pieces of its reply in their order, not yet sent. */
   readonly firstPiece: Int32Array;
   readonly lastPiece: Int32Array;
@@ -56,9 +63,12 @@ export class RequestTable {
   readonly finalPiece: Int32Array;
   /** The next in its connection's queue of replies. */
   readonly nextReady: Int32Array;
+  readonly #clock: Float64Array;
 
-  constructor(capacity: number) {
+  /** `clock` has the time in its cell RING_CLOCK. */
+  constructor(capacity: number, clock: Float64Array) {
     this.capacity = capacity;
+    this.#clock = clock;
     this.#free = new Int32Array(capacity);
     for (let i = 0; i < capacity; i++) this.#free[i] = capacity - 1 - i;
     this.#freeCount = capacity;
@@ -86,6 +96,10 @@ export class RequestTable {
     this.running = new Int32Array(capacity);
     this.jobs = new Int32Array(capacity);
     this.sends = new Int32Array(capacity);
+    this.startedAt = new Float64Array(capacity);
+    this.diskFrom = new Float64Array(capacity);
+    this.diskTime = new Float64Array(capacity);
+    this.mended = new Uint8Array(capacity);
     this.firstPiece = new Int32Array(capacity);
     this.lastPiece = new Int32Array(capacity);
     this.finalPiece = new Int32Array(capacity);
@@ -108,6 +122,9 @@ export class RequestTable {
     this.errno[request] = 0;
     this.inOnePiece[request] = 0;
     this.isWhole[request] = 0;
+    this.startedAt[request] = this.#clock[RING_CLOCK]!;
+    this.diskTime[request] = -1;
+    this.mended[request] = 0;
     this.writesZeroes[request] = 0;
     this.running[request] = 0;
     this.jobs[request] = 0;
@@ -126,6 +143,19 @@ export class RequestTable {
     this.length[request] = length;
     this.cursor[request] = offset;
     this.end[request] = offset + length;
+  }
+
+  /** A job of it begins to run. */
+  jobBegan(request: number): void {
+    if (this.running[request]!++ > 0) return;
+    this.diskFrom[request] = this.#clock[RING_CLOCK]!;
+    if (this.diskTime[request]! < 0) this.diskTime[request] = 0;
+  }
+
+  /** A job of it has ended. */
+  jobEnded(request: number): void {
+    if (--this.running[request]! > 0) return;
+    this.diskTime[request]! += this.#clock[RING_CLOCK]! - this.diskFrom[request]!;
   }
 
   release(request: number): void {

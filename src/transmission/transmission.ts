@@ -12,6 +12,7 @@ import {
   type Ring,
 } from '../engine/ring.js';
 import { FRAME_BYTES, type Slab } from '../engine/slab.js';
+import type { ThreadRecord } from '../metrics/record.js';
 import { CMD_WRITE_ZEROES } from '../protocol/constants.js';
 import { type Client, NONE, REPLIES_SIMPLE, STATUS_DEAD, STATUS_LEAVING, STATUS_OPEN } from './client.js';
 import { Commands } from './commands.js';
@@ -52,11 +53,22 @@ export class Transmission {
     return Core.headerBytes(requests);
   }
 
-  /** `headers` is the offset in memory of {@link headerBytes} bytes that are nobody else's. */
-  constructor(ring: Ring, slab: Slab, requests: number, headers: number, log: TransmissionLog) {
+  /**
+   * `headers` is the offset in memory of {@link headerBytes} bytes that are nobody else's. `record` is this thread's, and has the
+   * ring's clock.
+   */
+  constructor(
+    ring: Ring,
+    slab: Slab,
+    requests: number,
+    headers: number,
+    log: TransmissionLog,
+    record: ThreadRecord,
+  ) {
     this.#jobCapacity = Core.jobCapacity(requests);
-    this.#requests = new RequestTable(requests);
-    this.#core = new Core(ring, slab, this.#requests, headers);
+    this.#requests = new RequestTable(requests, record.ring);
+    this.#core = new Core(ring, slab, this.#requests, headers, record);
+    record.bufferMemory(slab.totalBytes);
     this.#core.drop = (client, reason) => this.drop(client, reason);
     this.#replies = new Replies(this.#core);
     const commands = new Commands(this.#core, this.#replies, new Failures(this.#core, log));
@@ -70,8 +82,8 @@ export class Transmission {
 
   /** Begins with the bytes that the client's buffer already holds. */
   open(client: Client): void {
-    client.target.counters.connections[0]!++;
-    client.target.counters.connections[1]!++;
+    client.target.record.connected();
+    client.record.received(client.end - client.start);
     // Only replies in chunks can say that there is a hole.
     if (client.replies !== REPLIES_SIMPLE) this.#scan.want(client.target.volume);
     this.#intake.advance(client);
@@ -79,6 +91,7 @@ export class Transmission {
 
   /** A RECV of this client: bytes, 0 at the end of the stream, or a negative errno. */
   received(client: Client, result: number): void {
+    if (result > 0) client.record.received(result);
     if (result > 0 && client.status === STATUS_OPEN) {
       this.#intake.received(client, result);
       return;
@@ -102,10 +115,9 @@ export class Transmission {
     const number = tag & TAG_NUMBER_MASK;
     const isReply = tag >>> TAG_KIND_SHIFT === TAG_REPLY;
     let outcome = result;
-    if (result < 0) {
-      const request = isReply ? number : this.#jobs.owner[number]!;
-      if (this.#goesOnUnheard(this.#requests.client[request]!)) outcome = 0;
-    }
+    const client = this.#requests.client[isReply ? number : this.#jobs.owner[number]!]!;
+    if (result >= 0) client.record.sent(result);
+    else if (this.#goesOnUnheard(client)) outcome = 0;
     if (isReply) this.#replies.replySent(number, outcome);
     else this.#replies.pieceSent(number, outcome);
   }
@@ -122,6 +134,8 @@ export class Transmission {
 
   /** Lets those who wait for memory or requests try again, in their order, if they are still there. */
   batchEnd(): void {
+    const { slab, record } = this.#core;
+    record.bufferUsed(slab.totalBytes - slab.freeBytes);
     this.#jobs.batchEnd();
     if (!this.#core.gaveBack) return;
     this.#core.gaveBack = false;
@@ -219,7 +233,7 @@ export class Transmission {
     client.tookLeave = client.status === STATUS_LEAVING;
     client.status = STATUS_DEAD;
     client.reason = reason;
-    client.target.counters.connections[0]!--;
+    client.target.record.disconnected();
     this.#core.ring.close(client.connection, client.connection);
     if (client.writeJob !== NONE) this.#core.releaseJob(client, client.writeJob);
     client.writeJob = NONE;

@@ -21,10 +21,11 @@ import {
   OP_ZERO,
   type Ring,
 } from '../../src/engine/ring.js';
+import { RING_CLOCK } from '../../src/engine/ring-counters.js';
 import { FRAME_BYTES, Slab } from '../../src/engine/slab.js';
 import { Volume } from '../../src/engine/volume.js';
 import type { Export } from '../../src/export/export.js';
-import { ExportCounters } from '../../src/metrics/counters.js';
+import { ThreadRecord } from '../../src/metrics/record.js';
 import { Client } from '../../src/transmission/client.js';
 import { Transmission } from '../../src/transmission/transmission.js';
 import { seededRandom } from '../support/random.js';
@@ -39,6 +40,8 @@ const EOPNOTSUPP = 95;
 const DIRECT_FD = 3;
 const BUFFERED_FD = 4;
 const MEMORY_ALIGNMENT = 512;
+/** By the server's clock. */
+const STEP_MICROSECONDS = 3.5;
 
 export interface SimulationOptions {
   readonly sizeBytes: number;
@@ -177,6 +180,9 @@ export class Simulation {
   readonly slab: Slab;
   readonly transmission: Transmission;
   readonly target: Export;
+  /** What the server has counted. */
+  readonly memory = ThreadRecord.allocate(1000, 1);
+  readonly record = new ThreadRecord(this.memory);
   readonly random: (below: number) => number;
   /** Broken rules of the boundary. */
   readonly faults: string[] = [];
@@ -211,11 +217,12 @@ export class Simulation {
       readOnly: options.readOnly ?? false,
       sizeBytes: options.sizeBytes,
       volume: new Volume(ring, backingOf(options)),
-      counters: new ExportCounters(),
+      record: this.record.exports[0]!,
     };
-    this.transmission = new Transmission(ring, this.slab, requests, 0, {
-      warn: (fields, message) => this.warnings.push(`${message} ${JSON.stringify(fields)}`),
-    });
+    const log = {
+      warn: (fields: object, message: string) => this.warnings.push(`${message} ${JSON.stringify(fields)}`),
+    };
+    this.transmission = new Transmission(ring, this.slab, requests, 0, log, this.record);
     this.freeAtRest = this.slab.freeBytes;
   }
 
@@ -229,10 +236,9 @@ export class Simulation {
     const buffer = this.slab.take(FRAME_BYTES);
     if (buffer < 0) throw new Error('no memory for another connection');
     this.peers[number] = peer;
-    peer.client = new Client(number, this.target, 'simulated', buffer, FRAME_BYTES, buffer, buffer, {
-      replies,
-      metaContexts,
-    });
+    const record = this.record.connect(number + 1);
+    const memory = [buffer, FRAME_BYTES, buffer, buffer] as const;
+    peer.client = new Client(number, this.target, 'simulated', record, ...memory, { replies, metaContexts });
     this.transmission.open(peer.client);
     return peer;
   }
@@ -265,6 +271,7 @@ export class Simulation {
       possible[at] = possible.at(-1)!;
       possible.pop();
     }
+    this.record.ring[RING_CLOCK]! += STEP_MICROSECONDS;
     const batch = this.#completions;
     this.#completions = [];
     for (const [op, tag, result] of batch) this.#complete(op, tag, result);
@@ -305,6 +312,7 @@ export class Simulation {
     else if (op === OP_CLOSE) {
       const peer = this.peers[tag]!;
       this.peers[tag] = undefined;
+      this.record.disconnect(peer.client.record);
       this.transmission.closed(peer.client);
     } else this.transmission.fileDone(op, tag, result);
   }

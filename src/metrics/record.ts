@@ -1,0 +1,269 @@
+import { RING_CELLS, RING_CLOCK } from '../engine/ring-counters.js';
+import { latencyBucket } from './latency.js';
+import {
+  BYTES_PER_CELL,
+  CONNECTION,
+  ERROR_NAMES,
+  EXPORT,
+  LAST_COMMAND,
+  OPERATION,
+  THREAD,
+  type ThreadLayout,
+  threadLayout,
+  UNKNOWN_COMMAND,
+} from './layout.js';
+import type { ObservedThread } from './observation.js';
+import { HANDSHAKE_FAILURES, type HandshakeFailure } from './snapshot.js';
+
+// Constants of the module: V8 puts their values into the code, which it does not for an object's properties.
+const OPERATIONS_AT = EXPORT.operations;
+const OPERATION_CELLS = OPERATION.cells;
+const REQUESTS_AT = OPERATION.requests;
+const BYTES_AT = OPERATION.bytes;
+const LATENCY_AT = OPERATION.latencyMicroseconds;
+const DISK_AT = OPERATION.diskMicroseconds;
+const ERRORS_AT = OPERATION.errors;
+const LATENCY_COUNTS_AT = OPERATION.latencyCounts;
+const DISK_COUNTS_AT = OPERATION.diskCounts;
+const IN_FLIGHT = EXPORT.inFlight;
+const IN_FLIGHT_MOST = EXPORT.inFlightMost;
+const GIVEN_UP = EXPORT.givenUp;
+const ALIGNMENT_FIXES = EXPORT.alignmentFixes;
+const CONNECTION_REQUESTS = CONNECTION.requests;
+const CONNECTION_ERRORS = CONNECTION.errors;
+const CONNECTION_IN_FLIGHT = CONNECTION.inFlight;
+const CONNECTION_READ = CONNECTION.readBytes;
+const CONNECTION_WRITTEN = CONNECTION.writtenBytes;
+const CONNECTION_RECEIVED = CONNECTION.receivedBytes;
+const CONNECTION_SENT = CONNECTION.sentBytes;
+
+const COMMAND_READ = 0;
+const COMMAND_WRITE = 1;
+
+/** Names of the errors of the wire, by their place; their numbers are Linux's. */
+const ERROR_PLACES: ReadonlyMap<number, number> = new Map(
+  [1, 5, 12, 22, 28, 75, 95, 108].map((error, place) => [error, place]),
+);
+const UNKNOWN_ERROR_PLACE = ERROR_NAMES.indexOf('EIO');
+
+/** What is known of requests, by their number. Times are µs of the ring's clock. */
+export interface RequestFacts {
+  /** Of what they are about, bytes. */
+  readonly length: Float64Array;
+  /** When they had been parsed. */
+  readonly startedAt: Float64Array;
+  /** How long I/O of theirs was at work, so far; below 0 if there was none. */
+  readonly diskTime: Float64Array;
+}
+
+/**
+ * What one thread counts of one export. All methods are for the data path: they allocate nothing, and times go from table to
+ * table, since V8 allocates a double that is an argument.
+ */
+export class ExportRecord {
+  readonly #cells: Float64Array;
+  readonly #clock: Float64Array;
+  #inFlight = 0;
+  #most = 0;
+
+  /** `clock` holds the time in its first cell, µs. */
+  constructor(cells: Float64Array, clock: Float64Array) {
+    this.#cells = cells;
+    this.#clock = clock;
+  }
+
+  /** A request has been taken in. */
+  began(command: number, connection: ConnectionRecord): void {
+    const cells = this.#cells;
+    cells[operationAt(command) + REQUESTS_AT]!++;
+    const inFlight = ++this.#inFlight;
+    cells[IN_FLIGHT] = inFlight;
+    if (inFlight > this.#most) {
+      this.#most = inFlight;
+      cells[IN_FLIGHT_MOST] = inFlight;
+    }
+    connection.began();
+  }
+
+  /** A request is being answered; `error` is one of the wire, or 0. */
+  answered(
+    command: number,
+    error: number,
+    facts: RequestFacts,
+    request: number,
+    connection: ConnectionRecord,
+  ): void {
+    const cells = this.#cells;
+    const at = operationAt(command);
+    const took = this.#clock[RING_CLOCK]! - facts.startedAt[request]!;
+    cells[at + LATENCY_AT]! += took;
+    cells[at + LATENCY_COUNTS_AT + latencyBucket(took)]!++;
+    const disk = facts.diskTime[request]!;
+    if (disk >= 0) {
+      cells[at + DISK_AT]! += disk;
+      cells[at + DISK_COUNTS_AT + latencyBucket(disk)]!++;
+    }
+    if (error === 0) cells[at + BYTES_AT]! += facts.length[request]!;
+    else cells[at + ERRORS_AT + (ERROR_PLACES.get(error) ?? UNKNOWN_ERROR_PLACE)]!++;
+    cells[IN_FLIGHT] = --this.#inFlight;
+    connection.answered(command, error, facts, request);
+  }
+
+  /** A request's client is gone: it will not be answered. */
+  gaveUp(connection: ConnectionRecord): void {
+    this.#cells[GIVEN_UP]!++;
+    this.#cells[IN_FLIGHT] = --this.#inFlight;
+    connection.gaveUp();
+  }
+
+  /** A request did not fit the alignment of direct I/O. */
+  mended(): void {
+    this.#cells[ALIGNMENT_FIXES]!++;
+  }
+
+  connected(): void {
+    this.#cells[EXPORT.connections]!++;
+    this.#cells[EXPORT.connectionsTotal]!++;
+  }
+
+  disconnected(): void {
+    this.#cells[EXPORT.connections]!--;
+  }
+}
+
+/** Where an operation's counters begin among those of an export. */
+function operationAt(command: number): number {
+  return OPERATIONS_AT + (command <= LAST_COMMAND ? command : UNKNOWN_COMMAND) * OPERATION_CELLS;
+}
+
+/** What is counted of one connection, in a slot that goes to another one when it has ended. */
+export class ConnectionRecord {
+  /** Its place in the thread's memory. */
+  readonly slot: number;
+  readonly #cells: Float64Array;
+
+  constructor(slot: number, cells: Float64Array, id: number) {
+    this.slot = slot;
+    this.#cells = cells;
+    cells.fill(0);
+    cells[CONNECTION.id] = id;
+  }
+
+  began(): void {
+    this.#cells[CONNECTION_REQUESTS]!++;
+    this.#cells[CONNECTION_IN_FLIGHT]!++;
+  }
+
+  answered(command: number, error: number, { length }: RequestFacts, request: number): void {
+    const cells = this.#cells;
+    cells[CONNECTION_IN_FLIGHT]!--;
+    if (error !== 0) cells[CONNECTION_ERRORS]!++;
+    else if (command === COMMAND_READ) cells[CONNECTION_READ]! += length[request]!;
+    else if (command === COMMAND_WRITE) cells[CONNECTION_WRITTEN]! += length[request]!;
+  }
+
+  gaveUp(): void {
+    this.#cells[CONNECTION_IN_FLIGHT]!--;
+  }
+
+  received(bytes: number): void {
+    this.#cells[CONNECTION_RECEIVED]! += bytes;
+  }
+
+  sent(bytes: number): void {
+    this.#cells[CONNECTION_SENT]! += bytes;
+  }
+
+  /** What it has come to. */
+  totals() {
+    return connectionTotals(this.#cells);
+  }
+
+  /** From now on readers find nothing in the slot; what it held stays until the next connection takes it. */
+  end(): void {
+    this.#cells[CONNECTION.id] = 0;
+  }
+}
+
+/** What the cells of a connection say. */
+export function connectionTotals(cells: Float64Array) {
+  return {
+    requests: cells[CONNECTION.requests]!,
+    readBytes: cells[CONNECTION.readBytes]!,
+    writtenBytes: cells[CONNECTION.writtenBytes]!,
+    errors: cells[CONNECTION.errors]!,
+    receivedBytes: cells[CONNECTION.receivedBytes]!,
+    sentBytes: cells[CONNECTION.sentBytes]!,
+  };
+}
+
+/** Everything that one thread counts. */
+export class ThreadRecord {
+  /** What the addon counts, and its clock: for the ring of the same thread. */
+  readonly ring: Float64Array;
+  /** By the number of the export. */
+  readonly exports: readonly ExportRecord[];
+  readonly #thread: Float64Array;
+  readonly #cells: Float64Array;
+  readonly #layout: ThreadLayout;
+  readonly #freeSlots: Int32Array;
+  #freeCount: number;
+
+  /** Memory for so many connections at once and so many exports. */
+  static allocate(connections: number, exports: number): ObservedThread {
+    const { cells } = threadLayout(connections, exports);
+    return { memory: new SharedArrayBuffer(cells * BYTES_PER_CELL), connections, exports };
+  }
+
+  /** Each memory has one thread that makes this of it. */
+  constructor({ memory, connections, exports }: ObservedThread) {
+    const layout = threadLayout(connections, exports);
+    const cells = new Float64Array(memory);
+    this.#layout = layout;
+    this.#cells = cells;
+    this.ring = cells.subarray(0, RING_CELLS);
+    this.#thread = cells.subarray(layout.thread, layout.thread + THREAD.cells);
+    this.exports = Array.from({ length: exports }, (_, i) => {
+      const at = layout.exports + i * EXPORT.cells;
+      return new ExportRecord(cells.subarray(at, at + EXPORT.cells), this.ring);
+    });
+    this.#freeSlots = Int32Array.from({ length: connections }, (_, i) => connections - 1 - i);
+    this.#freeCount = connections;
+  }
+
+  /** A slot for a connection; there is one for each that a server lets in. */
+  connect(id: number): ConnectionRecord {
+    if (this.#freeCount === 0) throw new Error('more connections than there are slots to count them in');
+    const slot = this.#freeSlots[--this.#freeCount]!;
+    const at = this.#layout.connections + slot * CONNECTION.cells;
+    return new ConnectionRecord(slot, this.#cells.subarray(at, at + CONNECTION.cells), id);
+  }
+
+  disconnect(connection: ConnectionRecord): void {
+    connection.end();
+    this.#freeSlots[this.#freeCount++] = connection.slot;
+  }
+
+  handshakeFailed(reason: HandshakeFailure): void {
+    this.#thread[THREAD.handshakeFailures + HANDSHAKE_FAILURES.indexOf(reason)]!++;
+  }
+
+  /** A connection will not be read from until memory or a request is free. */
+  stopped(): void {
+    this.#thread[THREAD.backpressureStops]!++;
+  }
+
+  bufferMemory(bytes: number): void {
+    this.#thread[THREAD.bufferBytes] = bytes;
+  }
+
+  bufferUsed(bytes: number): void {
+    this.#thread[THREAD.bufferUsedBytes] = bytes;
+  }
+
+  /** To be called about once a second: the event loop turns, and was late by at most so much since the last call. */
+  alive(nowMs: number, loopLagSeconds: number): void {
+    this.#thread[THREAD.loopLagSeconds] = loopLagSeconds;
+    this.#thread[THREAD.aliveAtMs] = nowMs;
+  }
+}
