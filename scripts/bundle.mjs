@@ -17,6 +17,7 @@ import { build } from 'esbuild';
 const PROGRAMS = {
   'cli/main': 'src/cli/main.ts',
   'server/thread': 'src/server/thread.ts',
+  'metrics/thread': 'src/metrics/thread.ts',
 };
 
 const CHUNKS = 'dist/chunks';

@@ -62,7 +62,12 @@ export const SERVE_OPTIONS = {
   metrics: {
     type: 'string',
     requiresArg: true,
-    description: `address of the Prometheus page, or off (default: ${DEFAULTS.metrics})`,
+    description: `address of the metrics, or off (default: ${DEFAULTS.metrics})`,
+  },
+  'metrics-exports': {
+    type: 'string',
+    requiresArg: true,
+    description: `exports with metrics of their own; the others are summed (default: ${DEFAULTS.metricsExports})`,
   },
   'log-level': {
     type: 'string',

@@ -21,6 +21,7 @@ export const DEFAULTS = Object.freeze({
   busyPoll: 'off',
   threads: '1',
   metrics: '127.0.0.1:9809',
+  metricsExports: '100',
   logLevel: 'info',
 });
 
@@ -30,6 +31,7 @@ const SMALLEST_QUEUE_DEPTH = 16;
 const LARGEST_QUEUE_DEPTH = 32768;
 const LONGEST_BUSY_POLL_US = 1000;
 const MOST_THREADS = 64;
+const MOST_METRICS_EXPORTS = 100_000;
 
 /** The flags of `aionbd serve` as they were typed. */
 export interface ServeFlags {
@@ -44,6 +46,7 @@ export interface ServeFlags {
   readonly busyPoll?: string | undefined;
   readonly threads?: string | undefined;
   readonly metrics?: string | undefined;
+  readonly metricsExports?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logFormat?: string | undefined;
 }
@@ -52,6 +55,8 @@ export interface MetricsPlan {
   readonly listen: ListenPlan;
   /** Asked for by a flag: then a taken port is an error, otherwise a warning. */
   readonly required: boolean;
+  /** Exports that have metrics of their own; the others are summed. */
+  readonly mostExports: number;
 }
 
 /** Everything `aionbd serve` needs to know, checked and frozen. */
@@ -85,7 +90,7 @@ export function serveConfig(flags: ServeFlags): ServeConfig {
       busyPoll: parseBusyPoll(flags.busyPoll ?? DEFAULTS.busyPoll),
     }),
     listen: listenPlans(flags.listen),
-    metrics: metricsPlan(flags.metrics),
+    metrics: metricsPlan(flags),
     logLevel: oneOf('--log-level', flags.logLevel ?? DEFAULTS.logLevel, LOG_LEVELS),
     logFormat:
       flags.logFormat === undefined ? undefined : oneOf('--log-format', flags.logFormat, LOG_FORMATS),
@@ -164,14 +169,27 @@ function listenPlans(listen: readonly string[] | undefined): readonly ListenPlan
   return Object.freeze(plans);
 }
 
-function metricsPlan(metrics: string | undefined): MetricsPlan | undefined {
+function metricsPlan({ metrics, metricsExports }: ServeFlags): MetricsPlan | undefined {
+  const mostExports = parseMetricsExports(metricsExports ?? DEFAULTS.metricsExports);
   if (metrics === 'off') {
     return undefined;
   }
   return Object.freeze({
     listen: parseListenAddress(metrics ?? DEFAULTS.metrics),
     required: metrics !== undefined,
+    mostExports,
   });
+}
+
+function parseMetricsExports(text: string): number {
+  const most = Number(text);
+  if (!/^\d{1,9}$/.test(text) || most > MOST_METRICS_EXPORTS) {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      `--metrics-exports ${quote(text)} is not usable: give a number from 0 to ${MOST_METRICS_EXPORTS}`,
+    );
+  }
+  return most;
 }
 
 function parseBufferMemory(text: string): number {
