@@ -53,6 +53,7 @@ export async function readCommandLine(argv: readonly string[], version: string):
             busyPoll: single('busy-poll', args['busy-poll']),
             threads: single('threads', args.threads),
             metrics: single('metrics', args.metrics),
+            healthDeadline: single('health-deadline', args['health-deadline']),
             metricsExports: single('metrics-exports', args['metrics-exports']),
             logLevel: single('log-level', args['log-level']),
             logFormat: single('log-format', args['log-format']),

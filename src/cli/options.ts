@@ -64,6 +64,11 @@ export const SERVE_OPTIONS = {
     requiresArg: true,
     description: `address of the metrics, or off (default: ${DEFAULTS.metrics})`,
   },
+  'health-deadline': {
+    type: 'string',
+    requiresArg: true,
+    description: `milliseconds after which /healthz takes a disk or an event loop for stuck (default: ${DEFAULTS.healthDeadline})`,
+  },
   'metrics-exports': {
     type: 'string',
     requiresArg: true,

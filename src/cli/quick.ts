@@ -52,6 +52,7 @@ export function readServeQuickly(argv: readonly string[]): ServeFlags | undefine
     busyPoll: text('busy-poll'),
     threads: text('threads'),
     metrics: text('metrics'),
+    healthDeadline: text('health-deadline'),
     metricsExports: text('metrics-exports'),
     logLevel: text('log-level'),
     logFormat: text('log-format'),

@@ -90,8 +90,13 @@ async function openWatch(plan: MetricsPlan | undefined, context: ServeContext): 
   }
   const { Watch } = await import('../metrics/watch.js');
   const { logger, watchEntry } = context;
-  const { mostExports } = plan;
-  const watch = new Watch({ logger, mostExports, ...(watchEntry !== undefined && { entry: watchEntry }) });
+  const { mostExports, healthDeadlineMs } = plan;
+  const watch = new Watch({
+    logger,
+    mostExports,
+    healthDeadlineMs,
+    ...(watchEntry !== undefined && { entry: watchEntry }),
+  });
   try {
     const { shown } = await listenAll(plan.listen, (address) => watch.listen(address));
     context.logger.info({ url: metricsUrl(shown) }, 'metrics');

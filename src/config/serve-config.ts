@@ -22,6 +22,7 @@ export const DEFAULTS = Object.freeze({
   threads: '1',
   metrics: '127.0.0.1:9809',
   metricsExports: '100',
+  healthDeadline: '5000',
   logLevel: 'info',
 });
 
@@ -31,6 +32,9 @@ const SMALLEST_QUEUE_DEPTH = 16;
 const LARGEST_QUEUE_DEPTH = 32768;
 const LONGEST_BUSY_POLL_US = 1000;
 const MOST_THREADS = 64;
+/** Event loops say once a second that they turn, and may be a little late. */
+const LEAST_HEALTH_DEADLINE_MS = 2500;
+const MOST_HEALTH_DEADLINE_MS = 600_000;
 const MOST_METRICS_EXPORTS = 100_000;
 
 /** The flags of `aionbd serve` as they were typed. */
@@ -47,6 +51,7 @@ export interface ServeFlags {
   readonly threads?: string | undefined;
   readonly metrics?: string | undefined;
   readonly metricsExports?: string | undefined;
+  readonly healthDeadline?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logFormat?: string | undefined;
 }
@@ -57,6 +62,8 @@ export interface MetricsPlan {
   readonly required: boolean;
   /** Exports that have metrics of their own; the others are summed. */
   readonly mostExports: number;
+  /** For a probe of an export, and a turn of an event loop, ms. */
+  readonly healthDeadlineMs: number;
 }
 
 /** Everything `aionbd serve` needs to know, checked and frozen. */
@@ -169,7 +176,8 @@ function listenPlans(listen: readonly string[] | undefined): readonly ListenPlan
   return Object.freeze(plans);
 }
 
-function metricsPlan({ metrics, metricsExports }: ServeFlags): MetricsPlan | undefined {
+function metricsPlan({ metrics, metricsExports, healthDeadline }: ServeFlags): MetricsPlan | undefined {
+  const healthDeadlineMs = parseHealthDeadline(healthDeadline ?? DEFAULTS.healthDeadline);
   const mostExports = parseMetricsExports(metricsExports ?? DEFAULTS.metricsExports);
   if (metrics === 'off') {
     return undefined;
@@ -178,7 +186,19 @@ function metricsPlan({ metrics, metricsExports }: ServeFlags): MetricsPlan | und
     listen: parseListenAddress(metrics ?? DEFAULTS.metrics),
     required: metrics !== undefined,
     mostExports,
+    healthDeadlineMs,
   });
+}
+
+function parseHealthDeadline(text: string): number {
+  const ms = Number(text);
+  if (!/^\d{1,6}$/.test(text) || ms < LEAST_HEALTH_DEADLINE_MS || ms > MOST_HEALTH_DEADLINE_MS) {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      `--health-deadline ${quote(text)} is not usable: give milliseconds from ${LEAST_HEALTH_DEADLINE_MS} to ${MOST_HEALTH_DEADLINE_MS}`,
+    );
+  }
+  return ms;
 }
 
 function parseMetricsExports(text: string): number {

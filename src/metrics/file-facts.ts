@@ -5,6 +5,8 @@ import type { SnapshotReader } from './snapshot-reader.js';
 const FRESH_MS = 5000;
 /** For whoever wants to know at once, ms: a filesystem that hangs is waited for no longer. */
 const PATIENCE_MS = 500;
+/** A file that has not answered by then hangs, ms: others go on without it. */
+const HANGING_MS = 2000;
 /** At once: those that hang keep a thread of libuv's each, of which there are four. */
 const MOST_AT_ONCE = 2;
 
@@ -15,6 +17,8 @@ export class FileFactsKeeper {
   readonly #reader: SnapshotReader;
   #round: Promise<void> | undefined;
   #freshUntilMs = 0;
+  /** Files that have been asked and have not answered. */
+  readonly #asked = new Set<number>();
 
   constructor(reader: SnapshotReader) {
     this.#reader = reader;
@@ -29,22 +33,32 @@ export class FileFactsKeeper {
       });
     }
     if (this.#round === undefined) return;
-    let timer: NodeJS.Timeout | undefined;
-    const tired = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, PATIENCE_MS);
-    });
-    await Promise.race([this.#round, tired]);
-    clearTimeout(timer);
+    await noLongerThan(PATIENCE_MS, this.#round);
   }
 
   async #lookAtAll(): Promise<void> {
-    const left = [...this.#reader.exports.entries()];
+    const left = [...this.#reader.exports.entries()].filter(([index]) => !this.#asked.has(index));
     const lookAtSome = async () => {
       for (let next = left.shift(); next !== undefined; next = left.shift()) {
         const [index, target] = next;
-        this.#reader.fileFacts(index, await lookUpFile(target));
+        this.#asked.add(index);
+        const answered = lookUpFile(target).then((facts) => {
+          this.#asked.delete(index);
+          this.#reader.fileFacts(index, facts);
+        });
+        await noLongerThan(HANGING_MS, answered);
+        if (this.#asked.has(index)) return;
       }
     };
-    await Promise.all(Array.from({ length: MOST_AT_ONCE }, lookAtSome));
+    await Promise.all(Array.from({ length: MOST_AT_ONCE - this.#asked.size }, lookAtSome));
   }
+}
+
+async function noLongerThan(ms: number, done: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const tired = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([done, tired]);
+  clearTimeout(timer);
 }

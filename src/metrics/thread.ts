@@ -4,11 +4,14 @@ import { setPriority } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { createExposition, type Exposition } from './exposition.js';
 import { FileFactsKeeper } from './file-facts.js';
+import { HealthWatch } from './health.js';
 import { HttpServer } from './http.js';
+import { Live } from './live.js';
 import { MainQuestion } from './main-question.js';
 import { type PagesContext, ROUTES } from './routes.js';
 import type { ServerSnapshot } from './snapshot.js';
 import { SnapshotReader } from './snapshot-reader.js';
+import { WarningWatch } from './warnings.js';
 import type { WatchOrder, WatchPlan, WatchReport } from './watch-messages.js';
 
 /** Where processors are short, clients come first. To the kernel a thread has a priority of its own. */
@@ -22,13 +25,18 @@ class WatchThread implements PagesContext {
   readonly #files: FileFactsKeeper;
   readonly #main: MainQuestion;
   readonly #http: HttpServer<PagesContext>;
+  readonly live: Live;
+  readonly health: HealthWatch;
   #exposition: Promise<Exposition> | undefined;
 
   constructor(port: MessagePort, plan: WatchPlan) {
     this.version = plan.observation.version;
     this.#port = port;
     this.#plan = plan;
-    this.#reader = new SnapshotReader(plan.observation);
+    const warnings = new WarningWatch();
+    this.#reader = new SnapshotReader(plan.observation, { warn: (snapshot) => warnings.warnings(snapshot) });
+    this.health = new HealthWatch(plan.observation, plan.healthDeadlineMs);
+    this.live = new Live(this);
     this.#files = new FileFactsKeeper(this.#reader);
     this.#main = new MainQuestion((question) => this.#report({ kind: 'ask', question }));
     this.#http = new HttpServer<PagesContext>(ROUTES, this);
@@ -45,6 +53,10 @@ class WatchThread implements PagesContext {
   }
 
   snapshot(): ServerSnapshot {
+    // Whoever looks wants to know how exports are.
+    this.health.ask();
+    for (const index of this.#reader.exports.keys())
+      this.#reader.health(index, this.health.exportHealth(index));
     return this.#reader.snapshot();
   }
 

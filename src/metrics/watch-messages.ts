@@ -9,6 +9,8 @@ export interface WatchPlan {
   readonly observation: ServerObservation;
   /** Exports that have metrics of their own; the others are summed. */
   readonly mostExports: number;
+  /** For a probe of an export, and a turn of an event loop, ms; see {@link HealthWatch}. */
+  readonly healthDeadlineMs: number;
 }
 
 /** To the watching thread. They arrive in their order. */

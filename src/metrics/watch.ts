@@ -14,6 +14,8 @@ export interface WatchOptions {
   readonly logger: Logger;
   /** Exports that have metrics of their own; the others are summed. */
   readonly mostExports: number;
+  /** See {@link HealthWatch}. */
+  readonly healthDeadlineMs: number;
   /** The thread's program, for a test that runs from the source. */
   readonly entry?: URL;
 }
@@ -52,11 +54,12 @@ export class Watch {
 
   /** Starts the thread. It takes its time; nothing waits for it. */
   start(server: Server): void {
-    const { logger, entry = ENTRY, mostExports } = this.#options;
+    const { logger, entry = ENTRY, mostExports, healthDeadlineMs } = this.#options;
     const plan: WatchPlan = {
       fds: this.#listeners.map(({ fd }) => fd),
       observation: server.observation(),
       mostExports,
+      healthDeadlineMs,
     };
     const worker = new Worker(entry, { workerData: plan, name: 'aionbd-watch', ...workerFlags() });
     this.#worker = worker;

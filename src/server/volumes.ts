@@ -9,7 +9,7 @@ import type { DirectMode, ExportOptions, Logger } from './api.js';
 import type { VolumePlan } from './messages.js';
 
 /** Files that are looked at for changes at once. */
-const MOST_LOOKS = 2;
+const MOST_LOOKS = 1;
 
 /** Opens each file once, however many exports name it, and writable if any of them is. */
 export class Volumes {
