@@ -17,6 +17,8 @@ interface Plan {
   readonly format: (value: number) => string;
   /** The least that the axis reaches to. */
   readonly least: number;
+  /** Distances between lines of the grid; uPlot's own are powers of ten. */
+  readonly increments?: number[];
   readonly series: readonly [Series, Series];
 }
 
@@ -25,6 +27,7 @@ const PLANS: readonly Plan[] = [
     title: 'Throughput',
     format: (value) => `${bytes(value)}/s`,
     least: 1024 * 1024,
+    increments: Array.from({ length: 50 }, (_, power) => 2 ** power),
     series: [
       { label: 'read', field: 'readBytes', colour: 'read' },
       { label: 'write', field: 'writeBytes', colour: 'write' },
@@ -80,7 +83,7 @@ class Chart {
       'figcaption',
       {},
       element('strong', {}, plan.title),
-      element('span', {}, ...keys),
+      element('div', { className: 'keys' }, ...keys),
     );
     this.root.append(caption, this.#box);
   }
@@ -117,7 +120,7 @@ class Chart {
   }
 
   #options(width: number): uPlot.Options {
-    const { series, format, least } = this.#plan;
+    const { series, format, least, increments } = this.#plan;
     const axis = {
       stroke: () => colour('quiet'),
       grid: { stroke: () => colour('line'), width: 1 },
@@ -134,8 +137,13 @@ class Chart {
         y: { range: (_plot, _min, max) => [0, Math.max(max ?? 0, least) * 1.08] },
       },
       axes: [
-        { ...axis, space: 70, values: (_plot, times) => times.map(clock) },
-        { ...axis, size: 76, values: (_plot, values) => values.map(format) },
+        { ...axis, size: 30, space: 60, values: (_plot, times) => times.map(clock) },
+        {
+          ...axis,
+          size: 76,
+          ...(increments && { incrs: increments }),
+          values: (_plot, values) => values.map(format),
+        },
       ],
       series: [
         {},
@@ -162,7 +170,6 @@ function clock(seconds: number): string {
   return new Date(seconds * 1000).toLocaleTimeString([], {
     hour: '2-digit',
     minute: '2-digit',
-    second: '2-digit',
     hour12: false,
   });
 }

@@ -41,7 +41,11 @@ const EXPORT_COLUMNS: readonly Column<ExportRow>[] = [
     cell: ({ direct, bufferedBecause }) =>
       direct
         ? { text: 'direct', pill: 'plain' }
-        : { text: 'buffered', pill: 'wait', detail: bufferedBecause },
+        : {
+            text: 'buffered',
+            pill: bufferedBecause.includes('direct=off') ? 'plain' : 'wait',
+            detail: bufferedBecause,
+          },
   },
   {
     label: 'Size',
