@@ -14,6 +14,7 @@
 
 #include "probe.h"
 #include "reactor.h"
+#include "sockets.h"
 
 namespace {
 
@@ -362,10 +363,30 @@ Napi::Value lock_file(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), aionbd::lock_file(int_at(info, 0), flag_at(info, 1)));
 }
 
+// Listening sockets that no reactor has: a descriptor, which is the caller's, or a negative errno.
+Napi::Value open_tcp_listener(const Napi::CallbackInfo& info) {
+  const int port = int_at(info, 1);
+  const bool is_port = port >= 0 && port <= UINT16_MAX;
+  return Napi::Number::New(
+      info.Env(),
+      is_port ? aionbd::listen_tcp(text_at(info, 0), static_cast<uint16_t>(port), int_at(info, 2)) : -EINVAL);
+}
+
+Napi::Value open_unix_listener(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), aionbd::listen_unix(text_at(info, 0), int_at(info, 1)));
+}
+
+Napi::Value local_port(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), aionbd::local_port(int_at(info, 0)));
+}
+
 Napi::Object start(Napi::Env env, Napi::Object exports) {
   ReactorWrap::define(env, exports);
   exports.Set("probeFile", Napi::Function::New<probe_file>(env));
   exports.Set("lockFile", Napi::Function::New<lock_file>(env));
+  exports.Set("openTcpListener", Napi::Function::New<open_tcp_listener>(env));
+  exports.Set("openUnixListener", Napi::Function::New<open_unix_listener>(env));
+  exports.Set("localPort", Napi::Function::New<local_port>(env));
   exports.Set("submissionBytes", Napi::Number::New(env, sizeof(aionbd::Submission)));
   exports.Set("completionBytes", Napi::Number::New(env, sizeof(aionbd::Completion)));
   return exports;

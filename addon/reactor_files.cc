@@ -1,4 +1,7 @@
 // The reactor's files: which way an I/O takes (AIO, in place, a worker), and what a result means.
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 #include <cerrno>
 
 #include "reactor.h"
@@ -21,6 +24,14 @@ bool is_byte_count(double value) {
   return value >= 0 && value <= kMostBytes;
 }
 
+// Whether all there is of a file lies in memory.
+bool lies_in_memory(int fd) {
+  struct statfs filesystem {};
+  if (fstatfs(fd, &filesystem) != 0) return false;
+  const auto type = static_cast<unsigned long>(filesystem.f_type);
+  return type == TMPFS_MAGIC || type == RAMFS_MAGIC;
+}
+
 // A write into the page cache holds its file's lock, for microseconds mostly: one thread does them fastest.
 // Devices have no such lock, so there a write that has to read the rest of its page first may wait alone, and
 // so may any that waits for the disk to have it.
@@ -39,6 +50,7 @@ int Reactor::add_file(int fd, bool direct, bool block_device) {
   files_[number].fd = fd;
   files_[number].direct = direct;
   files_[number].block_device = block_device;
+  files_[number].in_memory = !block_device && lies_in_memory(fd);
   return static_cast<int>(number);
 }
 
@@ -97,6 +109,10 @@ void Reactor::route(const IoRequest& request) {
   if (target.direct) {
     // One write that has to wait means that its neighbours most likely have to as well (a hole being filled).
     if (is_write && !target.block_device && target.blocking_writes > 0) return instead_of_blocking(request);
+    // Nobody can tell how long io_submit would take (FUSE, network filesystems), and this thread serves
+    // others, too.
+    if (!(is_write ? target.nowait_writes : target.nowait_reads) && !target.in_memory)
+      return to_workers(request);
     return to_aio(request, target);
   }
   // Not writes: no filesystem takes RWF_NOWAIT for them without O_DIRECT, and one that is frozen lets even
@@ -217,6 +233,7 @@ void Reactor::finished(AioBlock* block, int64_t result) {
 void Reactor::redo_without_nowait(AioBlock* block) {
   File& target = files_[block->request.file];
   (block->request.op == Op::kRead ? target.nowait_reads : target.nowait_writes) = false;
+  if (!target.in_memory) return redo_by_worker(block);
   aio_.prepare_again(block);
 }
 

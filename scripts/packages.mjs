@@ -55,7 +55,8 @@ export const TEST_PACKAGES = [
   { name: 'libnbd-bin', tests: '*', missing: programs('nbdinfo', 'nbdcopy') },
   { name: 'python3-libnbd', tests: '*', missing: pythonModule },
   { name: 'qemu-utils', tests: '*', missing: programs('qemu-io', 'qemu-img', 'qemu-nbd') },
-  { name: 'fio', tests: ['foreign', 'kernel'], missing: programs('fio') },
+  { name: 'prometheus', tests: ['metrics'], missing: programs('prometheus', 'promtool') },
+  { name: 'fio', tests: ['foreign', 'kernel', 'metrics'], missing: programs('fio') },
   { name: 'nbd-client', tests: ['kernel'], missing: programs('nbd-client') },
   {
     name: 'user-mode-linux',

@@ -56,6 +56,8 @@ export async function readCommandLine(argv: readonly string[], version: string):
             threads: single('threads', args.threads),
             slowRequest: single('slow-request', args['slow-request']),
             metrics: single('metrics', args.metrics),
+            healthDeadline: single('health-deadline', args['health-deadline']),
+            metricsExports: single('metrics-exports', args['metrics-exports']),
             logLevel: single('log-level', args['log-level']),
             logFormat: single('log-format', args['log-format']),
           },

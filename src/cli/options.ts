@@ -62,7 +62,17 @@ export const SERVE_OPTIONS = {
   metrics: {
     type: 'string',
     requiresArg: true,
-    description: `address of the Prometheus page, or off (default: ${DEFAULTS.metrics})`,
+    description: `address of the metrics, or off (default: ${DEFAULTS.metrics})`,
+  },
+  'health-deadline': {
+    type: 'string',
+    requiresArg: true,
+    description: `milliseconds after which /healthz takes a disk or an event loop for stuck (default: ${DEFAULTS.healthDeadline})`,
+  },
+  'metrics-exports': {
+    type: 'string',
+    requiresArg: true,
+    description: `exports with metrics of their own; the others are summed (default: ${DEFAULTS.metricsExports})`,
   },
   'slow-request': {
     type: 'string',

@@ -53,6 +53,8 @@ export function readServeQuickly(argv: readonly string[]): ServeFlags | undefine
     threads: text('threads'),
     slowRequest: text('slow-request'),
     metrics: text('metrics'),
+    healthDeadline: text('health-deadline'),
+    metricsExports: text('metrics-exports'),
     logLevel: text('log-level'),
     logFormat: text('log-format'),
   };

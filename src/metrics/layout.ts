@@ -33,6 +33,8 @@ export const THREAD = places({
   /** The longest that the event loop was late in the last second, s; and when it said so, ms since 1970. */
   loopLagSeconds: 1,
   aliveAtMs: 1,
+  /** When somebody last wanted to know how exports are, by the watching thread, which alone writes it; see probe-record.ts. */
+  probesWantedAtMs: 1,
   /** By reason, in the order of HANDSHAKE_FAILURES. */
   handshakeFailures: HANDSHAKE_FAILURES.length,
 });
@@ -95,6 +97,22 @@ export const OPERATIONS_BY_PLACE: readonly (typeof OPERATIONS)[number][] = Objec
   'block_status',
 ]);
 
+/** Of the probes of one export, by the one thread that makes them; times are those of `monotonicMs`. */
+export const PROBE = places({
+  /** 0: none is under way. */
+  startedAtMs: 1,
+  /** Of the last that came back; 0: none has. */
+  doneAtMs: 1,
+  seconds: 1,
+  /** Linux's, positive; 0: it has read what it was to read. */
+  errno: 1,
+});
+
+/** The number of the thread that probes an export. */
+export function probingThread(exportIndex: number, threads: number): number {
+  return exportIndex % threads;
+}
+
 /** Of one export. */
 export const EXPORT = places({
   inFlight: 1,
@@ -105,6 +123,7 @@ export const EXPORT = places({
   connections: 1,
   connectionsTotal: 1,
   operations: OPERATIONS.length * OPERATION.cells,
+  probe: PROBE.cells,
 });
 
 /** Where the parts of a thread's memory begin, for so many connections at once. */

@@ -16,7 +16,9 @@ const NOTHING: FileFacts = Object.freeze({
 export async function lookUpFile({ path, blockDevice }: ObservedExport): Promise<FileFacts> {
   if (blockDevice) return NOTHING;
   try {
-    const [file, filesystem] = await Promise.all([stat(path), statfs(path)]);
+    // One after the other: it keeps one thread at most.
+    const file = await stat(path);
+    const filesystem = await statfs(path);
     return {
       allocatedBytes: file.blocks * BYTES_PER_BLOCK,
       filesystemFreeBytes: filesystem.bavail * filesystem.bsize,

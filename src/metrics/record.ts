@@ -7,12 +7,14 @@ import {
   EXPORT,
   LAST_COMMAND,
   OPERATION,
+  PROBE,
   THREAD,
   type ThreadLayout,
   threadLayout,
   UNKNOWN_COMMAND,
 } from './layout.js';
 import type { ObservedThread } from './observation.js';
+import { ProbeRecord } from './probe-record.js';
 import { HANDSHAKE_FAILURES, type HandshakeFailure } from './snapshot.js';
 
 // Constants of the module: V8 puts their values into the code, which it does not for an object's properties.
@@ -61,6 +63,8 @@ export interface RequestFacts {
  * table, since V8 allocates a double that is an argument.
  */
 export class ExportRecord {
+  /** What the thread tells of its probes of it, if it is the one that makes them. */
+  readonly probe: ProbeRecord;
   readonly #cells: Float64Array;
   readonly #clock: Float64Array;
   #inFlight = 0;
@@ -70,6 +74,7 @@ export class ExportRecord {
   constructor(cells: Float64Array, clock: Float64Array) {
     this.#cells = cells;
     this.#clock = clock;
+    this.probe = new ProbeRecord(cells.subarray(EXPORT.probe, EXPORT.probe + PROBE.cells));
   }
 
   /** A request has been taken in. */
@@ -262,6 +267,11 @@ export class ThreadRecord {
 
   bufferUsed(bytes: number): void {
     this.#thread[THREAD.bufferUsedBytes] = bytes;
+  }
+
+  /** When somebody last wanted to know how exports are, ms of `monotonicMs`; 0: nobody has. */
+  get probesWantedAtMs(): number {
+    return this.#thread[THREAD.probesWantedAtMs]!;
   }
 
   /** To be called about once a second: the event loop turns, and was late by at most so much since the last call. */

@@ -22,6 +22,7 @@ import type { ConnectionInfo } from './api.js';
 import { Handshake } from './handshake.js';
 import { HandshakeLog } from './handshake-log.js';
 import type { Home, HomeEvents } from './home.js';
+import { PROBE_BYTES, PROBE_TAGS, type Probed, Prober } from './prober.js';
 import type { Registry } from './registry.js';
 
 /** Requests that are on their way when a stop begins are still answered ESHUTDOWN, ms. */
@@ -65,6 +66,7 @@ export class Connections implements CompletionSink, Home {
   readonly #record: ThreadRecord;
   readonly #thread: number;
   readonly #transmission: Transmission;
+  #prober: Prober | undefined;
   /** By the reactor's number. */
   readonly #connections: (Connection | undefined)[] = [];
   #count = 0;
@@ -75,7 +77,7 @@ export class Connections implements CompletionSink, Home {
   /** A ring with memory for all of this. Throws AIONBD_E_AIO_LIMIT, AIONBD_E_MEMORY or AIONBD_E_ADDON. */
   static openRing({ bufferMemoryBytes, queueDepth, busyPoll }: Shares, record: ThreadRecord): Ring {
     const memoryBytes = headerBytes(queueDepth) + bufferMemoryBytes;
-    return new Ring({ memoryBytes, queueDepth, busyPoll, counters: record.ring });
+    return new Ring({ memoryBytes: memoryBytes + PROBE_BYTES, queueDepth, busyPoll, counters: record.ring });
   }
 
   /** `ring` comes from {@link openRing} with the same shares and record; `thread` is the number of this thread. */
@@ -106,7 +108,14 @@ export class Connections implements CompletionSink, Home {
     return this.#count;
   }
 
+  /** From now on these are probed, as often as somebody wants to know. */
+  probe(probed: readonly Probed[]): void {
+    const buffer = headerBytes(this.#shares.queueDepth) + this.#shares.bufferMemoryBytes;
+    this.#prober = new Prober(this.#ring, buffer, probed, () => this.#record.probesWantedAtMs);
+  }
+
   tick(): void {
+    this.#prober?.tick();
     this.#transmission.endStalled(this.#clients(), Date.now());
     this.#slab.releaseQuiet(this.#ring);
     this.#ring.kick();
@@ -132,7 +141,8 @@ export class Connections implements CompletionSink, Home {
         this.#closed(tag);
         return;
       default:
-        this.#transmission.fileDone(op, tag, result);
+        if (tag < PROBE_TAGS) this.#transmission.fileDone(op, tag, result);
+        else this.#prober?.complete(tag, result);
     }
   }
 

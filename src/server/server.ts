@@ -115,6 +115,7 @@ class NbdServer extends EventEmitter implements Server {
     });
     const registry = new Registry(targets, this.#options.defaultExport);
     const connections = new Connections(ring, shares, registry, this.#say, this.#events, record, 0);
+    connections.probe(targets.map(({ volume, record: { probe } }) => ({ volume, record: probe })));
     this.#begin(ring, connections, record);
     this.defaultExport = registry.defaultExport;
     connections.accepted = (listener, result) => this.#listeners.complete(listener, result);

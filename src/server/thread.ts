@@ -7,6 +7,7 @@ import { SharedVolume } from '../engine/shared-volume.js';
 import { Volume } from '../engine/volume.js';
 import { AionbdError } from '../errors.js';
 import type { Say } from '../log/lines.js';
+import { probingThread } from '../metrics/layout.js';
 import { ThreadRecord } from '../metrics/record.js';
 import { Connections } from './connections.js';
 import { Handover } from './handover.js';
@@ -33,7 +34,8 @@ class Thread {
     this.#record = record;
     this.#ring = Connections.openRing(plan.shares, record);
     this.#handover = new Handover(plan.handover);
-    const registry = new Registry(exportsOf(plan, this.#ring, record), plan.defaultExport);
+    const targets = exportsOf(plan, this.#ring, record);
+    const registry = new Registry(targets, plan.defaultExport);
     const events: HomeEvents = {
       began: (info) => this.#report({ kind: 'began', info }),
       ended: (info) => this.#report({ kind: 'ended', info }),
@@ -41,6 +43,8 @@ class Thread {
     const say = this.#sayer();
     const { shares, thread } = plan;
     this.#connections = new Connections(this.#ring, shares, registry, say, events, record, thread);
+    const probed = targets.filter((_, i) => probingThread(i, plan.threads) === thread);
+    this.#connections.probe(probed.map(({ volume, record: { probe } }) => ({ volume, record: probe })));
     const tick = () => {
       record.alive(Date.now(), this.#lag.takeSeconds());
       this.#connections.tick();

@@ -5,6 +5,7 @@ import { AionbdError } from '../errors.js';
 import type { Say } from '../log/lines.js';
 import type { ThreadRecord } from '../metrics/record.js';
 import type { HandshakeFailure } from '../metrics/snapshot.js';
+import { workerFlags } from '../worker-flags.js';
 import type { Logger } from './api.js';
 import { Handover } from './handover.js';
 import { HandshakeLog } from './handshake-log.js';
@@ -47,7 +48,7 @@ class ThreadHandle {
     this.drained = new Promise((resolve) => {
       this.#resolveDrained = resolve;
     });
-    this.#worker = new Worker(ENTRY, { workerData: plan, name, ...ownFlags() });
+    this.#worker = new Worker(ENTRY, { workerData: plan, name, ...workerFlags() });
     this.exited = new Promise((resolve) => {
       this.#worker.once('exit', () => {
         this.#gone();
@@ -252,14 +253,4 @@ export class Threads implements Home {
     this.#last = chosen;
     return this.#threads[chosen];
   }
-}
-
-/**
- * A program given by --eval may have --input-type, which Node refuses together with a file, such as ours. Flags that are
- * named are checked, and V8's own refused, so otherwise they are inherited.
- */
-function ownFlags(): { execArgv?: string[] } {
-  const isInTheWay = (flag: string) => flag.startsWith('--input-type');
-  if (!process.execArgv.some(isInTheWay)) return {};
-  return { execArgv: process.execArgv.filter((flag) => !isInTheWay(flag)) };
 }
