@@ -27,6 +27,7 @@ import { Volume } from '../../src/engine/volume.js';
 import type { Export } from '../../src/export/export.js';
 import type { ObservedThread, ServerObservation } from '../../src/metrics/observation.js';
 import { ThreadRecord } from '../../src/metrics/record.js';
+import type { ServerSnapshot } from '../../src/metrics/snapshot.js';
 import { SnapshotReader } from '../../src/metrics/snapshot-reader.js';
 import { Client } from '../../src/transmission/client.js';
 import { Transmission } from '../../src/transmission/transmission.js';
@@ -255,6 +256,11 @@ export class Simulation {
       if (!this.#step()) return true;
     }
     return false;
+  }
+
+  /** What the server tells about itself. */
+  snapshot(): ServerSnapshot {
+    return this.#reader.snapshot(0);
   }
 
   /** What is wrong with the server's counters, compared with what clients have seen. */
