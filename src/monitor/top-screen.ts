@@ -113,22 +113,23 @@ function totalsOf({ total, snapshot, inFlight, errorsTotal, seconds }: Picture, 
   const part = (label: string, text: string) => span(`  ${fit(label, 7)} ${fit(text, 6, 'right')}`);
   const since =
     seconds === 0 && state.trouble === undefined ? span('  (since the start)', 'faint') : span('');
+  // Those that led to no I/O have no share of the disk, so that can be more than the whole.
   return [
     [
-      span('IOPS   '),
+      span('IOPS      '),
       value(rate(total.iops)),
       part('read', rate(total.readIops)),
       part('write', rate(total.writeIops)),
       part('other', rate(total.otherIops)),
     ],
     [
-      span('MiB/s  '),
+      span('MiB/s     '),
       value(mebibytes(total.readBytes + total.writtenBytes)),
       part('read', mebibytes(total.readBytes)),
       part('write', mebibytes(total.writtenBytes)),
     ],
     [
-      span('p99    '),
+      span('p99       '),
       value(latency(total.p99)),
       part('p50', latency(total.p50)),
       part('disk99', latency(total.diskP99)),
@@ -136,7 +137,7 @@ function totalsOf({ total, snapshot, inFlight, errorsTotal, seconds }: Picture, 
       since,
     ],
     [
-      span('active '),
+      span('in flight '),
       value(count(inFlight)),
       part('clients', count(snapshot.connections.length)),
       part('exports', count(snapshot.exports.length)),
@@ -249,7 +250,7 @@ const HELP: Line[] = [
   '',
   'IOPS, MiB/s  in the last second           P50, P99  of 100 requests 50, and 99,',
   'INFL   requests in flight                           were answered within',
-  "ERR    errors since the start             DISK P99  the disk's share of that",
+  "ERR    errors since the start             DISK P99  the disk's share, of I/O",
   'CONN   clients                            USED, FREE  of file, and filesystem',
   'MODE   cached: through the page cache     BATCH   I/O in one io_submit',
   'LAG    how late the event loop was        FALLBACKS  I/O left to a worker',
