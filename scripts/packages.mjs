@@ -57,6 +57,7 @@ export const TEST_PACKAGES = [
   { name: 'qemu-utils', tests: '*', missing: programs('qemu-io', 'qemu-img', 'qemu-nbd') },
   { name: 'prometheus', tests: ['metrics'], missing: programs('prometheus', 'promtool') },
   { name: 'fio', tests: ['foreign', 'kernel', 'metrics'], missing: programs('fio') },
+  { name: 'tmux', tests: ['cli'], missing: programs('tmux') },
   { name: 'nbd-client', tests: ['kernel'], missing: programs('nbd-client') },
   {
     name: 'user-mode-linux',

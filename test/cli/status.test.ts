@@ -121,7 +121,10 @@ t.test('completion knows status and top', async (t) => {
 t.test('status of a real server counts what its clients have done', async (t) => {
   const path = sparseFile(join(scratch(t), 'disk'), MiB);
   const metrics = join(scratch(t), 'm');
-  const server = await serve(t, { exports: [{ name: 'disk', path }], metrics: `unix:${metrics}` });
+  const server = await serve(t, {
+    exports: [{ name: 'disk', path }],
+    args: ['--metrics', `unix:${metrics}`],
+  });
   await must('qemu-io', ['-f', 'raw', '-c', 'write 0 64k', '-c', 'read 0 4k', server.uri('disk')]);
   const { code, stdout } = await aionbd('status', '--json', `unix:${metrics}`);
   t.equal(code, 0);
