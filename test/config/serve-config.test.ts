@@ -17,6 +17,7 @@ t.test('a file alone is served with the defaults', async (t) => {
       queueDepth: 1024,
       busyPoll: 'off',
       threads: 1,
+      slowRequestMs: 1000,
     },
     listen: [
       {
@@ -72,11 +73,19 @@ t.test('the other flags end up where they belong', async (t) => {
     bufferMemory: '8M',
     queueDepth: '16',
     busyPoll: '25',
+    slowRequest: '250',
     metrics: 'unix:/m',
     logLevel: 'debug',
     logFormat: 'json',
   });
-  t.match(config.server, { lock: false, bufferMemoryBytes: 8 * 1024 * 1024, queueDepth: 16, busyPoll: 25 });
+  t.match(config.server, {
+    lock: false,
+    bufferMemoryBytes: 8 * 1024 * 1024,
+    queueDepth: 16,
+    busyPoll: 25,
+    slowRequestMs: 250,
+  });
+  t.match(serveConfig({ files: ['a'], slowRequest: 'off' }).server, { slowRequestMs: 'off' });
   t.match(serveConfig({ files: ['a'], busyPoll: 'auto' }).server, { busyPoll: 'auto' });
   t.strictSame(
     config.listen.map(({ text }) => text),
@@ -126,6 +135,9 @@ t.test('a flag with a value that is not usable is refused with the usable ones',
   for (const busyPoll of ['0', '1001', '', 'on', '-1', '1.5', '5us']) {
     refused(t, { files, busyPoll }, 'AIONBD_E_USAGE', JSON.stringify(busyPoll), 'auto, off', '1 to 1000');
   }
+  for (const slowRequest of ['0', '3600001', '', 'on', '-1', '1.5', '5ms']) {
+    refused(t, { files, slowRequest }, 'AIONBD_E_USAGE', JSON.stringify(slowRequest), 'off', '1 to 3600000');
+  }
   refused(t, { files, listen: ['10809'] }, 'AIONBD_E_ADDRESS', '"10809"');
   refused(t, { files, metrics: 'on' }, 'AIONBD_E_ADDRESS', '"on"');
   refused(t, { files, listen: ['127.0.0.1:1', 'localhost:1'] }, 'AIONBD_E_ADDRESS', '"localhost:1"', 'twice');
@@ -169,6 +181,7 @@ t.test('any flags give a configuration with unique names or an error on one line
       bufferMemory: text,
       queueDepth: text,
       busyPoll: text,
+      slowRequest: text,
       metrics: text,
       logLevel: text,
       logFormat: text,
