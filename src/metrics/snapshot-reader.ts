@@ -172,7 +172,7 @@ export class SnapshotReader {
         ...facts,
         transport: connection.peer === 'unix' ? 'unix' : 'tcp',
         ...connectionTotals(cells),
-        inFlight: Math.max(0, cells[CONNECTION.inFlight]!),
+        inFlight: Math.max(0, cells[CONNECTION.requests]! - cells[CONNECTION.answered]!),
       },
     ];
   }
