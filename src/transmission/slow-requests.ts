@@ -61,11 +61,12 @@ export class SlowRequests {
     if (!this.#limiter.allows(client.target.name, performance.now())) return;
     const { requests } = this.#core;
     const now = this.#clock[RING_CLOCK]!;
-    const running = requests.running[request]! > 0 ? now - requests.diskFrom[request]! : 0;
+    // While jobs run, the time at which they began is taken off.
+    const disk = requests.diskTime[request]! + (requests.running[request]! > 0 ? now : 0);
     this.#say(name, {
       ...requestFields(client, requests, request),
       durationMs: milliseconds(now - requests.startedAt[request]!),
-      diskMs: milliseconds(Math.max(requests.diskTime[request]!, 0) + running),
+      diskMs: milliseconds(disk),
     });
   }
 }
