@@ -8,7 +8,7 @@ import type { WatchOrder, WatchPlan, WatchReport } from './watch-messages.js';
 /** What the thread runs. The one place that knows where it is. */
 const ENTRY = new URL('../metrics/thread.js', import.meta.url);
 /** For the thread to close by itself, ms; after that it is ended. */
-const CLOSE_DEADLINE_MS = 1000;
+const CLOSE_DEADLINE_MS = 300;
 
 export interface WatchOptions {
   readonly logger: Logger;

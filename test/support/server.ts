@@ -100,7 +100,8 @@ function command(options: ServeOptions, socketPath: string): [string, string[]] 
     case '': {
       const listen = ['--listen', `unix:${socketPath}`, ...(options.tcp ? ['--listen', '127.0.0.1:0'] : [])];
       const exports = options.exports.flatMap((e) => ['--export', exportSpec(e)]);
-      const rest = ['--metrics', 'off', ...(options.args ?? [])];
+      const { args = [] } = options;
+      const rest = args.includes('--metrics') ? args : ['--metrics', 'off', ...args];
       return [process.execPath, [...(options.nodeArgs ?? []), MAIN, 'serve', ...listen, ...exports, ...rest]];
     }
     case 'nbdkit':
