@@ -25,7 +25,10 @@ import { RING_CLOCK } from '../../src/engine/ring-counters.js';
 import { FRAME_BYTES, Slab } from '../../src/engine/slab.js';
 import { Volume } from '../../src/engine/volume.js';
 import type { Export } from '../../src/export/export.js';
+import type { ObservedThread, ServerObservation } from '../../src/metrics/observation.js';
 import { ThreadRecord } from '../../src/metrics/record.js';
+import type { ServerSnapshot } from '../../src/metrics/snapshot.js';
+import { SnapshotReader } from '../../src/metrics/snapshot-reader.js';
 import { Client } from '../../src/transmission/client.js';
 import { Transmission } from '../../src/transmission/transmission.js';
 import { seededRandom } from '../support/random.js';
@@ -181,7 +184,7 @@ export class Simulation {
   readonly transmission: Transmission;
   readonly target: Export;
   /** What the server has counted. */
-  readonly memory = ThreadRecord.allocate(1000, 1);
+  readonly memory = ThreadRecord.allocate(4096, 1);
   readonly record = new ThreadRecord(this.memory);
   readonly random: (below: number) => number;
   /** Broken rules of the boundary. */
@@ -192,6 +195,8 @@ export class Simulation {
   heldBack: ((op: number, offset: number) => boolean) | undefined;
   readonly #options: SimulationOptions;
   readonly #witness: Witness;
+  readonly #everConnected: SimulatedPeer[] = [];
+  readonly #reader: SnapshotReader;
   readonly #bytes: Uint8Array;
   readonly #io: FileIo[] = [];
   #completions: [op: number, tag: number, result: number][] = [];
@@ -224,6 +229,7 @@ export class Simulation {
     };
     this.transmission = new Transmission(ring, this.slab, requests, 0, log, this.record);
     this.freeAtRest = this.slab.freeBytes;
+    this.#reader = new SnapshotReader(observationOf(this.memory, options));
   }
 
   /** A connection that is past its handshake. */
@@ -236,6 +242,7 @@ export class Simulation {
     const buffer = this.slab.take(FRAME_BYTES);
     if (buffer < 0) throw new Error('no memory for another connection');
     this.peers[number] = peer;
+    this.#everConnected.push(peer);
     const record = this.record.connect(number + 1);
     const memory = [buffer, FRAME_BYTES, buffer, buffer] as const;
     peer.client = new Client(number, this.target, 'simulated', record, ...memory, { replies, metaContexts });
@@ -249,6 +256,58 @@ export class Simulation {
       if (!this.#step()) return true;
     }
     return false;
+  }
+
+  /** What the server tells about itself. */
+  snapshot(): ServerSnapshot {
+    return this.#reader.snapshot(0);
+  }
+
+  /** What is wrong with the server's counters, compared with what clients have seen. */
+  miscounted(): string[] {
+    const [target] = this.#reader.snapshot(0).exports;
+    const { inFlight, inFlightMost, requestsGivenUp, connections, connectionsTotal, operations } = target!;
+    const all = Object.values(operations);
+    const requests = sumOf(all.map((operation) => operation.requests));
+    const answered = sumOf(all.map(({ latency }) => sumOf(latency.counts)));
+    const errors = sumOf(all.map((operation) => sumOf(Object.values(operation.errors))));
+    const replies = this.#everConnected.flatMap((peer) => peer.replies);
+    const open = this.peers.filter((peer) => peer && !peer.isClosed);
+    const slots = open.map((peer) => peer!.client.record.totals());
+    const found: string[] = [];
+    const compare = (what: string, counted: number, expected: number) => {
+      if (counted !== expected) found.push(`${what}: ${counted} are counted and ${expected} expected`);
+    };
+    compare('requests', requests, answered + requestsGivenUp + inFlight);
+    compare('connections', connections, open.length);
+    compare('connections in all', connectionsTotal, this.#everConnected.length);
+    if (this.isAtRest) compare('requests in flight', inFlight, 0);
+    if (inFlight < 0 || inFlightMost < inFlight)
+      found.push(`${inFlightMost} in flight at most, now ${inFlight}`);
+    // A client that is gone, or did not read all, has not seen what was said to it last.
+    if (replies.length > answered) found.push(`${replies.length} replies, ${answered} are counted`);
+    if (
+      this.#everConnected.every(
+        (peer) => !peer.hasLeft && peer.appetite === Number.POSITIVE_INFINITY && !peer.isClosed,
+      )
+    ) {
+      compare('replies', answered, replies.length);
+      compare('errors', errors, replies.filter(({ error }) => error !== 0).length);
+      compare('requests of connections', sumOf(slots.map((slot) => slot.requests)), requests);
+      compare('errors of connections', sumOf(slots.map((slot) => slot.errors)), errors);
+      compare('bytes read', operations.read.bytes, sumOf(replies.map(({ data }) => data.length)));
+      compare('bytes read by connections', sumOf(slots.map((slot) => slot.readBytes)), operations.read.bytes);
+      compare(
+        'bytes written by connections',
+        sumOf(slots.map((slot) => slot.writtenBytes)),
+        operations.write.bytes,
+      );
+    }
+    for (const { latency, diskLatency } of all) {
+      if (diskLatency.sumSeconds > latency.sumSeconds + 1e-9)
+        found.push('the disk took longer than the whole');
+    }
+    return found;
   }
 
   /** Whether everything was given back: all connections are gone and nothing is held. */
@@ -571,6 +630,39 @@ export class Simulation {
   #fault(what: string): void {
     if (this.faults.length < 10) this.faults.push(what);
   }
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0);
+}
+
+function observationOf(
+  memory: ObservedThread,
+  { sizeBytes, readOnly, unitBytes }: SimulationOptions,
+): ServerObservation {
+  const direct = unitBytes > 0;
+  return {
+    version: '0',
+    pid: 1,
+    startedAtMs: 0,
+    state: 'serving',
+    listeners: [],
+    exports: [
+      {
+        name: 'simulated',
+        description: '',
+        path: '/simulated',
+        readOnly: readOnly ?? false,
+        blockDevice: false,
+        sizeBytes,
+        direct,
+        bufferedBecause: direct ? '' : 'it is to be',
+      },
+    ],
+    threads: [memory],
+    acceptor: undefined,
+    connections: [],
+  };
 }
 
 function backingOf({ sizeBytes, unitBytes, readOnly, sparse }: SimulationOptions): Backing {
