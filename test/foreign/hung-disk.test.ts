@@ -48,7 +48,7 @@ async function longestMs(t: Test, uri: string, rw: string, count: number): Promi
   const more = [`--number_ios=${count}`, '--name=x', '--output-format=json'];
   const result = await run('fio', [...args, ...more], { timeoutMs: WAIT_MS });
   if (result.code !== 0) {
-    t.fail('fio fails', { diagnostic: describe(result) });
+    t.fail('fio fails', { said: describe(result) });
     return Number.POSITIVE_INFINITY;
   }
   const report = JSON.parse(result.stdout.slice(result.stdout.indexOf('{')));
@@ -59,8 +59,7 @@ async function longestMs(t: Test, uri: string, rw: string, count: number): Promi
 
 for (const { title, threads, direct } of [
   { title: 'directly', threads: 1, direct: 'on' },
-  { title: 'through the page cache', threads: 1, direct: 'off' },
-  { title: 'directly, on two threads', threads: 2, direct: 'on' },
+  { title: 'through the page cache, on two threads', threads: 2, direct: 'off' },
 ] as const) {
   t.test(
     `a disk that is served ${title} hangs: health turns red, and other exports are served`,
@@ -81,7 +80,7 @@ for (const { title, threads, direct } of [
 
       // More at once than there are threads to wait for it.
       const args = ['--ioengine=nbd', `--uri=${server.uri('hangs')}`, '--rw=randrw', '--bs=4k', '--size=64M'];
-      const load = run('fio', [...args, '--iodepth=64', '--number_ios=20000', '--name=x']);
+      const load = run('fio', [...args, '--iodepth=64', '--number_ios=4000', '--name=x']);
       await sleep(200);
       disk.hang();
       const red = await until(t, server, 503);
@@ -103,7 +102,7 @@ for (const { title, threads, direct } of [
       disk.goOn();
       t.match(await until(t, server, 200), { healthy: true, reasons: [] });
       const end = await load;
-      t.equal(end.code, 0, 'what had to wait was done in the end', { diagnostic: describe(end) });
+      t.equal(end.code, 0, 'what had to wait was done in the end', { said: describe(end) });
       await server.stop(t);
     },
   );
