@@ -137,7 +137,7 @@ class Chart {
         y: { range: (_plot, _min, max) => [0, Math.max(max ?? 0, least) * 1.08] },
       },
       axes: [
-        { ...axis, size: 30, space: 60, values: (_plot, times) => times.map(clock) },
+        { ...axis, size: 30, space: 45, incrs: [60, 120, 300], values: (_plot, times) => times.map(clock) },
         {
           ...axis,
           size: 76,

@@ -129,7 +129,7 @@ t.test('a scrape is answered while the main thread is stuck, and says so', async
   const { logger } = memoryLog();
   const server = await createServer({ exports: [{ name: 'a', path: sparseFile(join(folder, 'a'), MiB) }] });
   t.teardown(() => server.close(100));
-  const watch = new Watch({ logger, mostExports: 100 });
+  const watch = new Watch({ logger, mostExports: 100, healthDeadlineMs: 5000 });
   await watch.listen({ kind: 'unix', path: metrics });
   watch.start(server);
   t.teardown(() => watch.close());
@@ -161,7 +161,7 @@ t.test('a watching thread that fails is an error in the log, and the server goes
   const server = await createServer({ exports: [{ name: 'a', path: sparseFile(join(folder, 'a'), MiB) }] });
   t.teardown(() => server.close(100));
   const entry = new URL('data:text/javascript,throw new Error("on purpose")');
-  const watch = new Watch({ logger, mostExports: 100, entry });
+  const watch = new Watch({ logger, mostExports: 100, healthDeadlineMs: 5000, entry });
   await watch.listen({ kind: 'unix', path: metrics });
   watch.start(server);
   await watch.ready;
