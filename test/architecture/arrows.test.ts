@@ -12,7 +12,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // Exposition describes the server's exports, of which only the type is imported; the addon's counters are a part of ours.
   metrics: ['server/api', 'protocol', 'engine/ring-counters'],
   export: ['engine', 'protocol', 'metrics/record', 'negotiation/directory'],
-  transmission: ['protocol', 'engine', 'export', 'metrics/record'],
+  transmission: ['protocol', 'engine', 'export', 'metrics/record', 'metrics/request-times'],
   server: ['protocol', 'engine', 'export', 'transmission', 'negotiation', 'metrics'],
   config: ['server/api', 'protocol'],
   cli: ['config', 'server', 'metrics', 'index'],
