@@ -4,7 +4,12 @@ import type { Export } from '../export/export.js';
 import { type Say, sayTo } from '../log/lines.js';
 import { RecordedCounters } from '../metrics/counters.js';
 import { lookUpFile } from '../metrics/look-up-file.js';
-import type { ObservedConnection, ObservedThread, ServerObservation } from '../metrics/observation.js';
+import type {
+  ObservedConnection,
+  ObservedExport,
+  ObservedThread,
+  ServerObservation,
+} from '../metrics/observation.js';
 import { ThreadRecord } from '../metrics/record.js';
 import type { ServerSnapshot } from '../metrics/snapshot.js';
 import { SnapshotReader } from '../metrics/snapshot-reader.js';
@@ -74,6 +79,7 @@ class NbdServer extends EventEmitter implements Server {
   #closed: Promise<void> | undefined;
   #check: NodeJS.Timeout | undefined;
   #lag: LoopLag | undefined;
+  #observed: readonly ObservedExport[] = [];
   readonly #startedAtMs = Date.now();
   /** Where the threads that serve count, and the one that only accepts. */
   #threads: readonly ObservedThread[] = [];
@@ -157,6 +163,7 @@ class NbdServer extends EventEmitter implements Server {
         served(given, this.#volumes, new RecordedCounters(this.#threads, i)),
       ),
     );
+    this.#observed = this.exports.map((target) => observed(target, this.#volumes));
     record.alive(Date.now(), 0);
     this.#lag = new LoopLag();
     this.#check = setInterval(() => {
@@ -190,15 +197,7 @@ class NbdServer extends EventEmitter implements Server {
       startedAtMs: this.#startedAtMs,
       state: this.#closed ? 'draining' : 'serving',
       listeners: this.#listeners.addresses.map(shownAddress),
-      exports: this.exports.map(({ counters, ...facts }) => {
-        const { blockDevice, bufferedBecause } = this.#volumes.backingOf(facts.path);
-        const wish = 'direct I/O is switched off for it (direct=off)';
-        return {
-          ...facts,
-          blockDevice,
-          bufferedBecause: facts.direct ? '' : (bufferedBecause ?? wish),
-        };
-      }),
+      exports: this.#observed,
       threads: this.#threads,
       acceptor: this.#acceptor,
       connections: [...this.#sessions.values()],
@@ -237,6 +236,13 @@ class NbdServer extends EventEmitter implements Server {
     await this.#ring?.shutdown();
     this.#volumes.close();
   }
+}
+
+function observed({ counters, ...facts }: ServedExport, volumes: Volumes): ObservedExport {
+  const { blockDevice, bufferedBecause = 'direct I/O is switched off for it' } = volumes.backingOf(
+    facts.path,
+  );
+  return { ...facts, blockDevice, bufferedBecause: facts.direct ? '' : bufferedBecause };
 }
 
 function named({ name, description = '', readOnly = false }: ExportOptions) {
