@@ -47,8 +47,9 @@ export const CONNECTION = places({
   readBytes: 1,
   writtenBytes: 1,
   errors: 1,
-  inFlight: 1,
-  /** On the wire, since the handshake. */
+  /** Of the requests: the others are in flight. */
+  answered: 1,
+  /** On the wire, since the handshake; what is sent counts when it is given to the socket. */
   receivedBytes: 1,
   sentBytes: 1,
 });

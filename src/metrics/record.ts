@@ -13,7 +13,7 @@ import {
   threadLayout,
   UNKNOWN_COMMAND,
 } from './layout.js';
-import type { ObservedThread } from './observation.js';
+import type { ConnectionTotals, ObservedThread } from './observation.js';
 import { ProbeRecord } from './probe-record.js';
 import { HANDSHAKE_FAILURES, type HandshakeFailure } from './snapshot.js';
 
@@ -33,7 +33,7 @@ const GIVEN_UP = EXPORT.givenUp;
 const ALIGNMENT_FIXES = EXPORT.alignmentFixes;
 const CONNECTION_REQUESTS = CONNECTION.requests;
 const CONNECTION_ERRORS = CONNECTION.errors;
-const CONNECTION_IN_FLIGHT = CONNECTION.inFlight;
+const CONNECTION_ANSWERED = CONNECTION.answered;
 const CONNECTION_READ = CONNECTION.readBytes;
 const CONNECTION_WRITTEN = CONNECTION.writtenBytes;
 const CONNECTION_RECEIVED = CONNECTION.receivedBytes;
@@ -54,85 +54,94 @@ export interface RequestFacts {
   readonly length: Float64Array;
   /** When they had been parsed. */
   readonly startedAt: Float64Array;
-  /** How long I/O of theirs was at work, so far; below 0 if there was none. */
+  /** How long I/O of theirs was at work; 0 if there was none. */
   readonly diskTime: Float64Array;
 }
 
 /**
  * What one thread counts of one export. All methods are for the data path: they allocate nothing, and times go from table to
- * table, since V8 allocates a double that is an argument.
+ * table, since V8 allocates a double that is an argument. Everything lies in one array, of which V8 then looks up the address
+ * and the length once.
  */
 export class ExportRecord {
   /** What the thread tells of its probes of it, if it is the one that makes them. */
   readonly probe: ProbeRecord;
+  /** Of the whole thread, the ring's clock among them. */
   readonly #cells: Float64Array;
-  readonly #clock: Float64Array;
-  #inFlight = 0;
-  #most = 0;
+  /** Where those of this export begin. */
+  readonly #at: number;
 
-  /** `clock` holds the time in its first cell, µs. */
-  constructor(cells: Float64Array, clock: Float64Array) {
+  constructor(cells: Float64Array, at: number) {
     this.#cells = cells;
-    this.#clock = clock;
-    this.probe = new ProbeRecord(cells.subarray(EXPORT.probe, EXPORT.probe + PROBE.cells));
+    this.#at = at;
+    this.probe = new ProbeRecord(cells.subarray(at + EXPORT.probe, at + EXPORT.probe + PROBE.cells));
   }
 
   /** A request has been taken in. */
   began(command: number, connection: ConnectionRecord): void {
     const cells = this.#cells;
-    cells[operationAt(command) + REQUESTS_AT]!++;
-    const inFlight = ++this.#inFlight;
-    cells[IN_FLIGHT] = inFlight;
-    if (inFlight > this.#most) {
-      this.#most = inFlight;
-      cells[IN_FLIGHT_MOST] = inFlight;
-    }
-    connection.began();
+    const at = this.#at;
+    cells[at + operationAt(command) + REQUESTS_AT]!++;
+    const inFlight = cells[at + IN_FLIGHT]! + 1;
+    cells[at + IN_FLIGHT] = inFlight;
+    if (inFlight > cells[at + IN_FLIGHT_MOST]!) cells[at + IN_FLIGHT_MOST] = inFlight;
+    cells[connection.at + CONNECTION_REQUESTS]!++;
   }
 
-  /** A request is being answered; `error` is one of the wire, or 0. */
+  /** A request is being answered; `error` is one of the wire, or 0. The end of its answer has `sentBytes`. */
   answered(
     command: number,
     error: number,
     facts: RequestFacts,
     request: number,
     connection: ConnectionRecord,
+    sentBytes: number,
   ): void {
     const cells = this.#cells;
-    const at = operationAt(command);
-    const took = this.#clock[RING_CLOCK]! - facts.startedAt[request]!;
-    cells[at + LATENCY_AT]! += took;
-    cells[at + LATENCY_COUNTS_AT + latencyBucket(took)]!++;
+    const at = this.#at;
+    const operation = at + operationAt(command);
+    const took = cells[RING_CLOCK]! - facts.startedAt[request]!;
+    cells[operation + LATENCY_AT]! += took;
+    cells[operation + LATENCY_COUNTS_AT + latencyBucket(took)]!++;
     const disk = facts.diskTime[request]!;
-    if (disk >= 0) {
-      cells[at + DISK_AT]! += disk;
-      cells[at + DISK_COUNTS_AT + latencyBucket(disk)]!++;
+    if (disk !== 0) {
+      cells[operation + DISK_AT]! += disk;
+      cells[operation + DISK_COUNTS_AT + latencyBucket(disk)]!++;
     }
-    if (error === 0) cells[at + BYTES_AT]! += facts.length[request]!;
-    else cells[at + ERRORS_AT + (ERROR_PLACES.get(error) ?? UNKNOWN_ERROR_PLACE)]!++;
-    cells[IN_FLIGHT] = --this.#inFlight;
-    connection.answered(command, error, facts, request);
+    cells[at + IN_FLIGHT]!--;
+    const connectionAt = connection.at;
+    cells[connectionAt + CONNECTION_ANSWERED]!++;
+    cells[connectionAt + CONNECTION_SENT]! += sentBytes;
+    if (error !== 0) {
+      cells[operation + ERRORS_AT + (ERROR_PLACES.get(error) ?? UNKNOWN_ERROR_PLACE)]!++;
+      cells[connectionAt + CONNECTION_ERRORS]!++;
+      return;
+    }
+    const length = facts.length[request]!;
+    cells[operation + BYTES_AT]! += length;
+    if (command === COMMAND_READ) cells[connectionAt + CONNECTION_READ]! += length;
+    else if (command === COMMAND_WRITE) cells[connectionAt + CONNECTION_WRITTEN]! += length;
   }
 
   /** A request's client is gone: it will not be answered. */
   gaveUp(connection: ConnectionRecord): void {
-    this.#cells[GIVEN_UP]!++;
-    this.#cells[IN_FLIGHT] = --this.#inFlight;
-    connection.gaveUp();
+    this.#cells[this.#at + GIVEN_UP]!++;
+    this.#cells[this.#at + IN_FLIGHT]!--;
+    this.#cells[connection.at + CONNECTION_ANSWERED]!++;
   }
 
   /** A request did not fit the alignment of direct I/O. */
   mended(): void {
-    this.#cells[ALIGNMENT_FIXES]!++;
+    this.#cells[this.#at + ALIGNMENT_FIXES]!++;
   }
 
   connected(): void {
-    this.#cells[EXPORT.connections]!++;
-    this.#cells[EXPORT.connectionsTotal]!++;
+    this.#cells[this.#at + EXPORT.connections]!++;
+    this.#cells[this.#at + EXPORT.connectionsTotal]!++;
   }
 
   disconnected(): void {
-    this.#cells[EXPORT.connections]!--;
+    this.#cells[this.#at + EXPORT.connections]!--;
   }
 }
 
@@ -143,55 +152,42 @@ function operationAt(command: number): number {
 
 /** What is counted of one connection, in a slot that goes to another one when it has ended. */
 export class ConnectionRecord {
-  /** Its place in the thread's memory. */
+  /** Its place in the thread's memory: which slot it is, and the cell where that begins. */
   readonly slot: number;
+  readonly at: number;
+  /** Of the whole thread. */
   readonly #cells: Float64Array;
 
-  constructor(slot: number, cells: Float64Array, id: number) {
-    this.slot = slot;
+  constructor(cells: Float64Array, slot: number, at: number, id: number) {
     this.#cells = cells;
-    cells.fill(0);
-    cells[CONNECTION.id] = id;
-  }
-
-  began(): void {
-    this.#cells[CONNECTION_REQUESTS]!++;
-    this.#cells[CONNECTION_IN_FLIGHT]!++;
-  }
-
-  answered(command: number, error: number, { length }: RequestFacts, request: number): void {
-    const cells = this.#cells;
-    cells[CONNECTION_IN_FLIGHT]!--;
-    if (error !== 0) cells[CONNECTION_ERRORS]!++;
-    else if (command === COMMAND_READ) cells[CONNECTION_READ]! += length[request]!;
-    else if (command === COMMAND_WRITE) cells[CONNECTION_WRITTEN]! += length[request]!;
-  }
-
-  gaveUp(): void {
-    this.#cells[CONNECTION_IN_FLIGHT]!--;
+    this.slot = slot;
+    this.at = at;
+    cells.fill(0, at, at + CONNECTION.cells);
+    cells[at + CONNECTION.id] = id;
   }
 
   received(bytes: number): void {
-    this.#cells[CONNECTION_RECEIVED]! += bytes;
+    this.#cells[this.at + CONNECTION_RECEIVED]! += bytes;
   }
 
+  /** A piece of an answer that is not its end. */
   sent(bytes: number): void {
-    this.#cells[CONNECTION_SENT]! += bytes;
+    this.#cells[this.at + CONNECTION_SENT]! += bytes;
   }
 
   /** What it has come to. */
-  totals() {
-    return connectionTotals(this.#cells);
+  totals(): ConnectionTotals {
+    return connectionTotals(this.#cells.subarray(this.at, this.at + CONNECTION.cells));
   }
 
   /** From now on readers find nothing in the slot; what it held stays until the next connection takes it. */
   end(): void {
-    this.#cells[CONNECTION.id] = 0;
+    this.#cells[this.at + CONNECTION.id] = 0;
   }
 }
 
 /** What the cells of a connection say. */
-export function connectionTotals(cells: Float64Array) {
+export function connectionTotals(cells: Float64Array): ConnectionTotals {
   return {
     requests: cells[CONNECTION.requests]!,
     readBytes: cells[CONNECTION.readBytes]!,
@@ -228,10 +224,10 @@ export class ThreadRecord {
     this.#cells = cells;
     this.ring = cells.subarray(0, RING_CELLS);
     this.#thread = cells.subarray(layout.thread, layout.thread + THREAD.cells);
-    this.exports = Array.from({ length: exports }, (_, i) => {
-      const at = layout.exports + i * EXPORT.cells;
-      return new ExportRecord(cells.subarray(at, at + EXPORT.cells), this.ring);
-    });
+    this.exports = Array.from(
+      { length: exports },
+      (_, i) => new ExportRecord(cells, layout.exports + i * EXPORT.cells),
+    );
     this.#freeSlots = Int32Array.from({ length: connections }, (_, i) => connections - 1 - i);
     this.#freeCount = connections;
   }
@@ -241,7 +237,7 @@ export class ThreadRecord {
     if (this.#freeCount === 0) throw new Error('more connections than there are slots to count them in');
     const slot = this.#freeSlots[--this.#freeCount]!;
     const at = this.#layout.connections + slot * CONNECTION.cells;
-    return new ConnectionRecord(slot, this.#cells.subarray(at, at + CONNECTION.cells), id);
+    return new ConnectionRecord(this.#cells, slot, at, id);
   }
 
   disconnect(connection: ConnectionRecord): void {

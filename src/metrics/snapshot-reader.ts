@@ -55,6 +55,19 @@ const NO_FACTS: FileFacts = Object.freeze({
 });
 const HEALTHY: ExportHealth = Object.freeze({ healthy: true, reason: '', probeSeconds: undefined });
 
+const NO_LATENCY: LatencySnapshot = Object.freeze({
+  counts: Object.freeze(new Array<number>(LATENCY_BUCKETS).fill(0)),
+  sumSeconds: 0,
+});
+/** An operation that nobody has asked for yet, as are most of them. */
+const UNUSED: OperationSnapshot = Object.freeze({
+  requests: 0,
+  bytes: 0,
+  errors: Object.freeze({}),
+  latency: NO_LATENCY,
+  diskLatency: NO_LATENCY,
+});
+
 /** A thread's memory, to be read. */
 interface View {
   readonly cells: Float64Array;
@@ -138,7 +151,7 @@ export class SnapshotReader {
       const at = layout.exports + index * EXPORT.cells;
       return cells.subarray(at, at + EXPORT.cells);
     });
-    const sum = (at: number) => cells.reduce((total, part) => total + part[at]!, 0);
+    const sum = (at: number) => sumOf(cells, at);
     const operations = {} as Record<Operation, OperationSnapshot>;
     for (const operation of OPERATIONS) {
       const place = OPERATIONS_BY_PLACE.indexOf(operation);
@@ -172,7 +185,7 @@ export class SnapshotReader {
         ...facts,
         transport: connection.peer === 'unix' ? 'unix' : 'tcp',
         ...connectionTotals(cells),
-        inFlight: Math.max(0, cells[CONNECTION.inFlight]!),
+        inFlight: Math.max(0, cells[CONNECTION.requests]! - cells[CONNECTION.answered]!),
       },
     ];
   }
@@ -194,24 +207,34 @@ function viewOf({ memory, connections, exports }: ObservedThread): View {
   return { cells: new Float64Array(memory), layout: threadLayout(connections, exports) };
 }
 
+function sumOf(parts: readonly Float64Array[], cell: number): number {
+  let total = 0;
+  for (const part of parts) total += part[cell]!;
+  return total;
+}
+
+// A thousand exports have eight operations each, so this is written for speed.
 function operationOf(parts: readonly Float64Array[], at: number): OperationSnapshot {
-  const sum = (cell: number) => parts.reduce((total, part) => total + part[at + cell]!, 0);
-  const latency = (micros: number, counts: number): LatencySnapshot => ({
-    counts: Array.from({ length: LATENCY_BUCKETS }, (_, bucket) => sum(counts + bucket)),
-    sumSeconds: sum(micros) / 1e6,
-  });
+  const requests = sumOf(parts, at + OPERATION.requests);
+  if (requests === 0) return UNUSED;
   const errors: Record<string, number> = {};
-  for (const [place, name] of ERROR_NAMES.entries()) {
-    const count = sum(OPERATION.errors + place);
-    if (count > 0) errors[name] = count;
+  for (let place = 0; place < ERROR_NAMES.length; place++) {
+    const count = sumOf(parts, at + OPERATION.errors + place);
+    if (count > 0) errors[ERROR_NAMES[place]!] = count;
   }
   return {
-    requests: sum(OPERATION.requests),
-    bytes: sum(OPERATION.bytes),
+    requests,
+    bytes: sumOf(parts, at + OPERATION.bytes),
     errors,
-    latency: latency(OPERATION.latencyMicroseconds, OPERATION.latencyCounts),
-    diskLatency: latency(OPERATION.diskMicroseconds, OPERATION.diskCounts),
+    latency: latencyOf(parts, at + OPERATION.latencyMicroseconds, at + OPERATION.latencyCounts),
+    diskLatency: latencyOf(parts, at + OPERATION.diskMicroseconds, at + OPERATION.diskCounts),
   };
+}
+
+function latencyOf(parts: readonly Float64Array[], microseconds: number, first: number): LatencySnapshot {
+  const counts: number[] = [];
+  for (let bucket = 0; bucket < LATENCY_BUCKETS; bucket++) counts.push(sumOf(parts, first + bucket));
+  return { counts, sumSeconds: sumOf(parts, microseconds) / 1e6 };
 }
 
 function reactorOf({ cells, layout }: View, index: number): ReactorSnapshot {

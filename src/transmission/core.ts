@@ -3,7 +3,7 @@ import type { Ring } from '../engine/ring.js';
 import { LARGEST_BLOCK_BYTES, Slab } from '../engine/slab.js';
 import type { ThreadRecord } from '../metrics/record.js';
 import { type Client, NONE } from './client.js';
-import { REQUEST_SENDING, type RequestTable } from './requests.js';
+import { REQUEST_SENDING, type RequestTable, WAY_MENDED } from './requests.js';
 
 /** 1/RESERVE of everything is for connections that hold nothing; 1/LARGEST_SHARE is the most that one may hold. */
 const RESERVE = 4;
@@ -128,7 +128,7 @@ export class Core {
     const job = this.takeBlockJob(client, request, bytes, insists);
     if (job === NONE) return NONE;
     requests.cursor[request] = offset + length;
-    if (bytes !== length) requests.mended[request] = 1;
+    if (bytes !== length) requests.way[request] = WAY_MENDED;
     jobs.data[job] = jobs.block[job]! + volume.leadBytes(offset);
     jobs.offset[job] = offset;
     jobs.length[job] = length;

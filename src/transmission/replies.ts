@@ -10,7 +10,13 @@ import {
   STATUS_LEAVING,
 } from './client.js';
 import { type Core, PIECE_HOLE, TAG_KIND_SHIFT, TAG_PIECE, TAG_REPLY } from './core.js';
-import { REQUEST_READY, REQUEST_RUNNING, REQUEST_SENDING, REQUEST_STREAMING } from './requests.js';
+import {
+  REQUEST_READY,
+  REQUEST_RUNNING,
+  REQUEST_SENDING,
+  REQUEST_STREAMING,
+  WAY_MENDED,
+} from './requests.js';
 
 /**
  * Replies on their way out, in one of three forms:
@@ -254,19 +260,21 @@ export class Replies {
     const { requests, jobs, ring } = this.#core;
     requests.sends[request]!++;
     const tag = (TAG_PIECE << TAG_KIND_SHIFT) | job;
-    ring.send(client.connection, header, headerBytes, jobs.data[job]!, this.#dataBytes(job), tag);
+    const bytes = this.#dataBytes(job);
+    client.record.sent(headerBytes + bytes);
+    ring.send(client.connection, header, headerBytes, jobs.data[job]!, bytes, tag);
   }
 
   /** The end of a reply, with a piece or without. */
   #sendLast(client: Client, request: number, header: number, headerBytes: number, job: number): void {
     const { requests, jobs, ring } = this.#core;
-    this.#count(client, request);
+    const bytes = job === NONE ? 0 : this.#dataBytes(job);
+    this.#count(client, request, headerBytes + bytes);
     requests.state[request] = REQUEST_SENDING;
     requests.finalPiece[request] = job;
     requests.sends[request]!++;
     const tag = (TAG_REPLY << TAG_KIND_SHIFT) | request;
-    if (job === NONE) ring.send(client.connection, header, headerBytes, 0, 0, tag);
-    else ring.send(client.connection, header, headerBytes, jobs.data[job]!, this.#dataBytes(job), tag);
+    ring.send(client.connection, header, headerBytes, job === NONE ? 0 : jobs.data[job]!, bytes, tag);
   }
 
   /** What of a piece is data on the wire: nothing of a hole. */
@@ -275,11 +283,19 @@ export class Replies {
     return pieceKind[job] === PIECE_HOLE ? 0 : jobs.length[job]!;
   }
 
-  #count(client: Client, request: number): void {
+  /** The end of the reply has so many bytes. */
+  #count(client: Client, request: number, sentBytes: number): void {
     const { requests } = this.#core;
     const { record } = client.target;
-    if (requests.mended[request] === 1) record.mended();
-    record.answered(requests.command[request]!, requests.error[request]!, requests, request, client.record);
+    if ((requests.way[request]! & WAY_MENDED) !== 0) record.mended();
+    record.answered(
+      requests.command[request]!,
+      requests.error[request]!,
+      requests,
+      request,
+      client.record,
+      sentBytes,
+    );
   }
 
   // ---- the queue behind a run of bytes ----

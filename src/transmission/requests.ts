@@ -11,6 +11,11 @@ export const REQUEST_STREAMING = 3;
 export const REQUEST_SENDING = 4;
 const REQUEST_FREE = 0;
 
+/** A READ of one piece that is sent with its reply's header, without a list of pieces. */
+export const WAY_WHOLE = 1;
+/** It did not fit the alignment of direct I/O. */
+export const WAY_MENDED = 2;
+
 /** Requests in flight as a structure of arrays: taking one allocates nothing. */
 export class RequestTable {
   readonly capacity: number;
@@ -38,8 +43,8 @@ export class RequestTable {
   readonly errorOffset: Float64Array;
   /** Its data has to be one run of bytes on the wire: a READ with a simple reply, or with DF. */
   readonly inOnePiece: Uint8Array;
-  /** A READ of one piece that is sent with its reply's header, without a list of pieces. */
-  readonly isWhole: Uint8Array;
+  /** WAY_*, as bits. */
+  readonly way: Uint8Array;
   /** After that run comes one more chunk, which says whether all of it could be read. */
   readonly endsApart: Uint8Array;
   /** WRITE_ZEROES: the filesystem can't, so zeroes are written. */
@@ -50,12 +55,9 @@ export class RequestTable {
   readonly running: Int32Array;
   readonly jobs: Int32Array;
   readonly sends: Int32Array;
-  /** When it was parsed, since when jobs are running, and for how long they were before; µs of the ring's clock, and below 0 if there were none. */
+  /** When it was parsed, µs of the ring's clock; and for how long jobs of it have run: while they do, that less the time now. */
   readonly startedAt: Float64Array;
-  readonly diskFrom: Float64Array;
   readonly diskTime: Float64Array;
-  /** It did not fit the alignment of direct I/O. */
-  readonly mended: Uint8Array;
   /** Pieces of its reply in their order, not yet sent. */
   readonly firstPiece: Int32Array;
   readonly lastPiece: Int32Array;
@@ -89,7 +91,7 @@ export class RequestTable {
     this.errno = new Int32Array(capacity);
     this.errorOffset = new Float64Array(capacity);
     this.inOnePiece = new Uint8Array(capacity);
-    this.isWhole = new Uint8Array(capacity);
+    this.way = new Uint8Array(capacity);
     this.endsApart = new Uint8Array(capacity);
     this.writesZeroes = new Uint8Array(capacity);
     this.contexts = new Uint8Array(capacity);
@@ -97,9 +99,7 @@ export class RequestTable {
     this.jobs = new Int32Array(capacity);
     this.sends = new Int32Array(capacity);
     this.startedAt = new Float64Array(capacity);
-    this.diskFrom = new Float64Array(capacity);
     this.diskTime = new Float64Array(capacity);
-    this.mended = new Uint8Array(capacity);
     this.firstPiece = new Int32Array(capacity);
     this.lastPiece = new Int32Array(capacity);
     this.finalPiece = new Int32Array(capacity);
@@ -121,10 +121,9 @@ export class RequestTable {
     this.verdict[request] = 0;
     this.errno[request] = 0;
     this.inOnePiece[request] = 0;
-    this.isWhole[request] = 0;
+    this.way[request] = 0;
     this.startedAt[request] = this.#clock[RING_CLOCK]!;
-    this.diskTime[request] = -1;
-    this.mended[request] = 0;
+    this.diskTime[request] = 0;
     this.writesZeroes[request] = 0;
     this.running[request] = 0;
     this.jobs[request] = 0;
@@ -147,15 +146,12 @@ export class RequestTable {
 
   /** A job of it begins to run. */
   jobBegan(request: number): void {
-    if (this.running[request]!++ > 0) return;
-    this.diskFrom[request] = this.#clock[RING_CLOCK]!;
-    if (this.diskTime[request]! < 0) this.diskTime[request] = 0;
+    if (this.running[request]!++ === 0) this.diskTime[request]! -= this.#clock[RING_CLOCK]!;
   }
 
   /** A job of it has ended. */
   jobEnded(request: number): void {
-    if (--this.running[request]! > 0) return;
-    this.diskTime[request]! += this.#clock[RING_CLOCK]! - this.diskFrom[request]!;
+    if (--this.running[request]! === 0) this.diskTime[request]! += this.#clock[RING_CLOCK]!;
   }
 
   release(request: number): void {

@@ -115,9 +115,10 @@ export class Transmission {
     const number = tag & TAG_NUMBER_MASK;
     const isReply = tag >>> TAG_KIND_SHIFT === TAG_REPLY;
     let outcome = result;
-    const client = this.#requests.client[isReply ? number : this.#jobs.owner[number]!]!;
-    if (result >= 0) client.record.sent(result);
-    else if (this.#goesOnUnheard(client)) outcome = 0;
+    if (result < 0) {
+      const request = isReply ? number : this.#jobs.owner[number]!;
+      if (this.#goesOnUnheard(this.#requests.client[request]!)) outcome = 0;
+    }
     if (isReply) this.#replies.replySent(number, outcome);
     else this.#replies.pieceSent(number, outcome);
   }

@@ -29,7 +29,15 @@ t.test('the command is loaded from a few files, and none of the library’s is a
     names.filter((name) => name !== 'cli/main.js' && !name.startsWith('chunks/')),
     [],
   );
-  t.same([...packages].sort(), ['prom-client', 'yargs'], 'packages that a start does not need');
+  t.same([...packages], ['yargs'], 'a package that a start does not need');
+});
+
+t.test('what the metrics need is loaded by the thread that shows them, and by no other', async (t) => {
+  const watch = reachable(join(DIST, 'metrics/thread.js'));
+  t.same([...watch.packages], ['prom-client']);
+  const isHttp = (file: string) => /from "node:http"/.test(readFileSync(file, 'utf8'));
+  t.ok([...watch.files].some(isHttp));
+  t.notOk([...reachable(MAIN).files].some(isHttp));
 });
 
 t.test('what is bundled can be read, and the licenses of its packages are there', async (t) => {

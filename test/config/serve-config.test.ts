@@ -30,6 +30,7 @@ t.test('a file alone is served with the defaults', async (t) => {
     metrics: {
       listen: { text: '127.0.0.1:9809', addresses: [{ kind: 'tcp', host: '127.0.0.1', port: 9809 }] },
       required: false,
+      mostExports: 100,
     },
     logLevel: 'info',
     logFormat: undefined,
@@ -129,6 +130,22 @@ t.test('a flag with a value that is not usable is refused with the usable ones',
   refused(t, { files, listen: ['10809'] }, 'AIONBD_E_ADDRESS', '"10809"');
   refused(t, { files, metrics: 'on' }, 'AIONBD_E_ADDRESS', '"on"');
   refused(t, { files, listen: ['127.0.0.1:1', 'localhost:1'] }, 'AIONBD_E_ADDRESS', '"localhost:1"', 'twice');
+});
+
+t.test('the exports with metrics of their own are a number, 0 included', async (t) => {
+  const files = ['a'];
+  for (const [metricsExports, mostExports] of [
+    ['0', 0],
+    ['1000', 1000],
+    ['100000', 100_000],
+  ] as const) {
+    t.match(serveConfig({ files, metricsExports }).metrics, { mostExports, required: false });
+  }
+  for (const metricsExports of ['', '-1', '1.5', '100001', '1k', 'all']) {
+    const words = ['--metrics-exports', JSON.stringify(metricsExports), '0 to 100000'];
+    refused(t, { files, metricsExports }, 'AIONBD_E_USAGE', ...words);
+    refused(t, { files, metricsExports, metrics: 'off' }, 'AIONBD_E_USAGE', ...words);
+  }
 });
 
 t.test('threads are numbers up to 64, and there has to be enough to divide among them', async (t) => {
