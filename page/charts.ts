@@ -131,7 +131,7 @@ class Chart {
       height: HEIGHT,
       legend: { show: false },
       cursor: { y: false, points: { show: true }, drag: { x: false, y: false } },
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       scales: {
         x: { range: (_plot, _min, max) => [max - HISTORY_SECONDS, max] },
         y: { range: (_plot, _min, max) => [0, Math.max(max ?? 0, least) * 1.08] },

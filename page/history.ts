@@ -3,6 +3,8 @@
 import { IDLE, type Interval, type Rates } from './rates.js';
 
 export const HISTORY_SECONDS = 300;
+/** Where nothing came for longer than this the lines are broken, seconds. */
+const LONGEST_SECONDS = 5;
 
 const FIELDS = ['readBytes', 'writeBytes', 'readRequests', 'writeRequests', 'p50', 'p99'] as const;
 export type Field = (typeof FIELDS)[number];
@@ -23,6 +25,18 @@ export class History {
     const seconds = timeMs / 1000;
     const { times } = this;
     if (times.length > 0 && seconds <= times.at(-1)!) return;
+    const last = times.at(-1);
+    if (last !== undefined && seconds - last > LONGEST_SECONDS) this.#push(last + 1, undefined);
+    this.#push(seconds, interval);
+    while (times.length > HISTORY_SECONDS || seconds - times[0]! > HISTORY_SECONDS) {
+      times.shift();
+      this.#all.shift();
+      for (const lines of this.#exports.values()) lines.shift();
+    }
+  }
+
+  #push(seconds: number, interval: Interval | undefined): void {
+    const { times } = this;
     times.push(seconds);
     this.#all.add(interval?.all);
     for (const [name, rates] of interval?.exports ?? []) {
@@ -30,11 +44,6 @@ export class History {
         this.#exports.set(name, new Lines(times.length - 1));
     }
     for (const [name, lines] of this.#exports) lines.add(interval && (interval.exports.get(name) ?? IDLE));
-    while (times.length > HISTORY_SECONDS || seconds - times[0]! > HISTORY_SECONDS) {
-      times.shift();
-      this.#all.shift();
-      for (const lines of this.#exports.values()) lines.shift();
-    }
   }
 
   /** Of the export, or the whole for the empty name. */

@@ -31,7 +31,7 @@ const EXPORT_COLUMNS: readonly Column<ExportRow>[] = [
       detail: health.healthy
         ? health.probeSeconds === undefined
           ? ''
-          : `probe ${time(health.probeSeconds)}`
+          : `probe ${time(health.probeSeconds)}`.replaceAll(' ', '\u00a0')
         : health.reason,
     }),
   },

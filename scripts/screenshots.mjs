@@ -58,6 +58,8 @@ async function startServer() {
       `name=${name},path=${name}.img${description && `,description=${description.replaceAll(',', ',,')}`}${more}`,
     ];
   });
+  // sysfs does no direct I/O: something to be warned of.
+  flags.push('--export', 'name=kernel-types,path=/sys/kernel/btf/vmlinux,readonly');
   const server = start(process.execPath, [
     join(ROOT, 'dist/cli/main.js'),
     ...[

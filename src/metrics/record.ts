@@ -74,8 +74,7 @@ export class ExportRecord {
   constructor(cells: Float64Array, at: number) {
     this.#cells = cells;
     this.#at = at;
-    const probe = at + EXPORT.probe;
-    this.probe = new ProbeRecord(cells.subarray(probe, probe + PROBE.cells));
+    this.probe = new ProbeRecord(cells.subarray(at + EXPORT.probe, at + EXPORT.probe + PROBE.cells));
   }
 
   /** A request has been taken in. */
@@ -153,21 +152,21 @@ function operationAt(command: number): number {
 
 /** What is counted of one connection, in a slot that goes to another one when it has ended. */
 export class ConnectionRecord {
-  /** Its place in the thread's memory: which slot it is, and the cell where that begins. */
-  readonly slot: number;
   /** The server's number of the connection. */
   readonly id: number;
+  /** Its place in the thread's memory: which slot it is, and the cell where that begins. */
+  readonly slot: number;
   readonly at: number;
   /** Of the whole thread. */
   readonly #cells: Float64Array;
 
   constructor(cells: Float64Array, slot: number, at: number, id: number) {
-    this.id = id;
     this.#cells = cells;
     this.slot = slot;
     this.at = at;
     cells.fill(0, at, at + CONNECTION.cells);
     cells[at + CONNECTION.id] = id;
+    this.id = id;
   }
 
   received(bytes: number): void {

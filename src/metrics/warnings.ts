@@ -17,20 +17,33 @@ const LONG_LAG_SECONDS = 0.1;
 /** Clients end handshakes in these ways without anything being wrong, or there is nothing to be done about it. */
 const HARMLESS_FAILURES: ReadonlySet<string> = new Set(['closed', 'abort', 'server_stopping']);
 
+/** What of an older snapshot is compared. Histograms of a thousand exports, which are most of one, are not. */
+export type Sample = Pick<ServerSnapshot, 'takenAtMs' | 'connections' | 'reactors' | 'handshakeFailures'> & {
+  readonly exports: ReadonlyMap<string, { readonly alignmentFixes: number; readonly dataRequests: number }>;
+};
+
+export function sampleOf(snapshot: ServerSnapshot): Sample {
+  const { takenAtMs, connections, reactors, handshakeFailures, exports } = snapshot;
+  const kept = exports.map(
+    (target) =>
+      [target.name, { alignmentFixes: target.alignmentFixes, dataRequests: dataRequests(target) }] as const,
+  );
+  return { takenAtMs, connections, reactors, handshakeFailures, exports: new Map(kept) };
+}
+
 /**
  * What an operator should look at, in plain words.
  *
  * @param earlier an older snapshot of the same server, for what is a matter of rates; without one there are no such
  *   warnings
  */
-export function warningsOf(snapshot: ServerSnapshot, earlier: ServerSnapshot | undefined): Warning[] {
-  const before = new Map(earlier?.exports.map((target) => [target.name, target]));
+export function warningsOf(snapshot: ServerSnapshot, earlier: Sample | undefined): Warning[] {
   return [
     ...snapshot.exports.flatMap((target) => [
       ...unhealthy(target),
       ...bufferedFallback(target),
       ...nearlyFull(target),
-      ...alignmentFixes(target, before.get(target.name)),
+      ...alignmentFixes(target, earlier?.exports.get(target.name)),
     ]),
     ...singleConnections(snapshot, earlier),
     ...backpressure(snapshot, earlier),
@@ -41,7 +54,7 @@ export function warningsOf(snapshot: ServerSnapshot, earlier: ServerSnapshot | u
 
 /** {@link warningsOf} with a memory: gives it the oldest of the snapshots of about the last minute. */
 export class WarningWatch {
-  readonly #samples: ServerSnapshot[] = [];
+  readonly #samples: Sample[] = [];
 
   warnings(snapshot: ServerSnapshot): Warning[] {
     const samples = this.#samples;
@@ -50,7 +63,8 @@ export class WarningWatch {
       samples.shift();
     const found = warningsOf(snapshot, samples[0]);
     const last = samples.at(-1);
-    if (last === undefined || snapshot.takenAtMs - last.takenAtMs >= WINDOW_MS / 4) samples.push(snapshot);
+    if (last === undefined || snapshot.takenAtMs - last.takenAtMs >= WINDOW_MS / 4)
+      samples.push(sampleOf(snapshot));
     return found;
   }
 }
@@ -91,10 +105,13 @@ function nearlyFull(target: ExportSnapshot): Warning[] {
   ];
 }
 
-function alignmentFixes(target: ExportSnapshot, before: ExportSnapshot | undefined): Warning[] {
+function alignmentFixes(
+  target: ExportSnapshot,
+  before: { readonly alignmentFixes: number; readonly dataRequests: number } | undefined,
+): Warning[] {
   if (before === undefined) return [];
   const fixes = target.alignmentFixes - before.alignmentFixes;
-  const requests = dataRequests(target) - dataRequests(before);
+  const requests = dataRequests(target) - before.dataRequests;
   if (fixes < MANY_FIXES || fixes < requests * MANY_FIXES_SHARE) return [];
   const share = Math.min(100, Math.round((100 * fixes) / Math.max(1, requests)));
   return [
@@ -107,7 +124,7 @@ function alignmentFixes(target: ExportSnapshot, before: ExportSnapshot | undefin
 }
 
 /** One for each client: connections from one host to one export are one client's; who comes by Unix socket can't be told apart. */
-function singleConnections(snapshot: ServerSnapshot, earlier: ServerSnapshot | undefined): Warning[] {
+function singleConnections(snapshot: ServerSnapshot, earlier: Sample | undefined): Warning[] {
   if (earlier === undefined) return [];
   const seconds = (snapshot.takenAtMs - earlier.takenAtMs) / 1000;
   if (seconds <= 0) return [];
@@ -134,8 +151,9 @@ function singleConnections(snapshot: ServerSnapshot, earlier: ServerSnapshot | u
   });
 }
 
-function backpressure(snapshot: ServerSnapshot, earlier: ServerSnapshot | undefined): Warning[] {
-  const stops = (of: ServerSnapshot) => of.reactors.reduce((sum, each) => sum + each.backpressureStops, 0);
+function backpressure(snapshot: ServerSnapshot, earlier: Sample | undefined): Warning[] {
+  const stops = (of: Pick<ServerSnapshot, 'reactors'>) =>
+    of.reactors.reduce((sum, each) => sum + each.backpressureStops, 0);
   if (earlier === undefined || stops(snapshot) <= stops(earlier)) return [];
   return [
     {
@@ -146,7 +164,7 @@ function backpressure(snapshot: ServerSnapshot, earlier: ServerSnapshot | undefi
   ];
 }
 
-function handshakeFailures(snapshot: ServerSnapshot, earlier: ServerSnapshot | undefined): Warning[] {
+function handshakeFailures(snapshot: ServerSnapshot, earlier: Sample | undefined): Warning[] {
   if (earlier === undefined) return [];
   const risen = Object.entries(snapshot.handshakeFailures)
     .filter(([reason]) => !HARMLESS_FAILURES.has(reason))

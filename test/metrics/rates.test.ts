@@ -76,6 +76,8 @@ t.test('the history holds five minutes, and a gap where nothing is known', async
     t.equal(line.at(-1), scope === 'b' ? 0 : 7);
     t.equal(line[history.times.indexOf(900)], scope === 'b' ? 0 : null);
   }
+  history.add(1_006_000, undefined);
+  t.same(history.times.slice(-3), [1000, 1001, 1006], 'nothing came for a while');
   history.add(999_000, undefined);
   t.equal(history.times.length, HISTORY_SECONDS, 'time does not run backward');
 });

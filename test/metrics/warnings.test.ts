@@ -1,12 +1,12 @@
 import t from 'tap';
 import type { ServerSnapshot } from '../../src/metrics/snapshot.js';
-import { WarningWatch, WINDOW_MS, warningsOf } from '../../src/metrics/warnings.js';
+import { type Sample, sampleOf, WarningWatch, WINDOW_MS, warningsOf } from '../../src/metrics/warnings.js';
 import { connectionOf, exportOf, operationOf, reactorOf, snapshotOf } from './snapshots.js';
 
 const GiB = 1024 ** 3;
 const START_MS = 1_700_000_000_000;
 
-const kinds = (snapshot: ServerSnapshot, earlier?: ServerSnapshot) =>
+const kinds = (snapshot: ServerSnapshot, earlier?: Sample) =>
   warningsOf(snapshot, earlier).map(({ kind }) => kind);
 
 /** An export that nothing is to be said about. */
@@ -18,7 +18,7 @@ const quiet = (name = 'disk', rest: Parameters<typeof exportOf>[1] = {}) =>
     ...rest,
   });
 
-const before = (rest: Partial<ServerSnapshot> = {}) => snapshotOf({ takenAtMs: START_MS, ...rest });
+const before = (rest: Partial<ServerSnapshot> = {}) => sampleOf(snapshotOf({ takenAtMs: START_MS, ...rest }));
 const after = (rest: Partial<ServerSnapshot> = {}) =>
   snapshotOf({ takenAtMs: START_MS + WINDOW_MS, ...rest });
 
