@@ -96,7 +96,7 @@ export interface ExportSnapshot {
   /** Why it is not direct, in plain words; empty where it is. */
   readonly bufferedBecause: string;
   readonly operations: Readonly<Record<Operation, OperationSnapshot>>;
-  /** Requests being carried out, and the most there ever were at once. */
+  /** Requests being carried out, and the most there ever were at once (with several threads, the sum of what each had at most). */
   readonly inFlight: number;
   readonly inFlightMost: number;
   /** Requests whose client was gone before they could be answered: requests = answered + given up + in flight. */
