@@ -18,7 +18,7 @@ async function refused(test: Test, argv: string[], ...parts: string[]): Promise<
 t.test('serve takes every flag of its own, long and short', async (t) => {
   const argv =
     'serve a.img -l h:1 b.img --listen=h:2 -e name=x,path=y --export name=z,path=z --read-only --direct on --no-lock ' +
-    '--buffer-memory 1G --queue-depth 32 --busy-poll 20 --threads 2 --slow-request 50 --metrics off --metrics-exports 7 --log-level debug --log-format json c.img';
+    '--buffer-memory 1G --queue-depth 32 --busy-poll 20 --threads 2 --slow-request 50 --metrics off --metrics-exports 7 --health-deadline 9000 --log-level debug --log-format json c.img';
   t.strictSame(await read(...argv.split(' ')), {
     kind: 'serve',
     flags: {
@@ -35,6 +35,7 @@ t.test('serve takes every flag of its own, long and short', async (t) => {
       slowRequest: '50',
       metrics: 'off',
       metricsExports: '7',
+      healthDeadline: '9000',
       logLevel: 'debug',
       logFormat: 'json',
     },
