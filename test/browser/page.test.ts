@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import t, { type Test } from 'tap';
@@ -48,10 +49,39 @@ async function open(
   return { page, complaints };
 }
 
-async function start(t: Test, exports: readonly ExportSpec[], metrics = '127.0.0.1:0') {
-  const args = ['--metrics', metrics, '--log-format', 'json'];
+async function start(t: Test, exports: readonly ExportSpec[]) {
+  const args = ['--metrics', '127.0.0.1:0', '--log-format', 'json'];
   const server = await serve(t, { exports, args });
   return { server, url: /"url":"(http:[^"]*)\/metrics"/.exec(server.log())![1]! };
+}
+
+/** Leads to one server and then another: the port of one that has ended may be somebody else's by then. */
+async function addressThatStays(t: Test, url: string) {
+  let target = url;
+  const proxy = createServer((socket) => {
+    const onward = connect(Number(new URL(target).port), '127.0.0.1');
+    socket.pipe(onward).pipe(socket);
+    for (const [one, other] of [
+      [socket, onward],
+      [onward, socket],
+    ] as const) {
+      one.on('error', () => {});
+      one.on('close', () => other.destroy());
+    }
+    sockets.add(socket);
+  });
+  const sockets = new Set<Socket>();
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    proxy.close();
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    leadsTo(other: string) {
+      target = other;
+    },
+  };
 }
 
 /** A client that reads and writes until the test is over. */
@@ -138,13 +168,15 @@ for (const colorScheme of ['light', 'dark'] as const) {
 
 t.test('a server that goes away is said to, and found again when it is back', async (t) => {
   const path = sparseFile(join(scratch(t), 'disk'), MiB);
-  const { server, url } = await start(t, [{ name: 'first', path }]);
-  const { page } = await open(t, url, { width: 1200 });
+  const first = await start(t, [{ name: 'first', path }]);
+  const address = await addressThatStays(t, first.url);
+  const { page } = await open(t, address.url, { width: 1200 });
   await rows(page, 'exports').getByText('first', { exact: true }).waitFor();
-  await server.stop(t);
+  await first.server.stop(t);
   await page.locator('#link', { hasText: 'not connected' }).waitFor();
   t.equal(await page.title(), 'aionbd: not connected');
-  await start(t, [{ name: 'second', path }], new URL(url).host);
+  const second = await start(t, [{ name: 'second', path }]);
+  address.leadsTo(second.url);
   await page.locator('#link', { hasText: 'live' }).waitFor();
   await rows(page, 'exports').getByText('second', { exact: true }).waitFor();
   t.equal(await page.title(), 'aionbd');
@@ -183,7 +215,7 @@ t.test('colours are as the system has them, or as the button says, also the next
   const isDark = () => page.evaluate(() => document.documentElement.hasAttribute('data-dark'));
   t.ok(await isDark());
   await page.emulateMedia({ colorScheme: 'light' });
-  t.notOk(await isDark());
+  await page.waitForFunction(() => !document.documentElement.hasAttribute('data-dark'));
   const button = page.getByRole('button', { name: /^Colours/ });
   await button.click();
   await button.click();

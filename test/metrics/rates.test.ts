@@ -79,7 +79,7 @@ t.test('the history holds five minutes, and a gap where nothing is known', async
   history.add(1_006_000, undefined);
   t.same(history.times.slice(-3), [1000, 1001, 1006], 'nothing came for a while');
   history.add(999_000, undefined);
-  t.equal(history.times.length, HISTORY_SECONDS, 'time does not run backward');
+  t.equal(history.times.at(-1), 1006, 'time does not run backward');
 });
 
 t.test('an export that is first used later has a history of the same length', async (t) => {
