@@ -10,6 +10,7 @@ COPY package.json package-lock.json binding.gyp tsconfig.json tsconfig.build.jso
 COPY scripts/bundle.mjs scripts/
 COPY addon addon
 COPY src src
+COPY page page
 RUN npm ci && npm prune --omit=dev --ignore-scripts
 
 FROM node:20-bookworm-slim

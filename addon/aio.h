@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "counters.h"
 #include "io.h"
 
 namespace aionbd {
@@ -30,6 +31,8 @@ class AioContext {
   // `result_fd` is an eventfd that the kernel signals at each completion. Returns 0 or a negative errno
   // (-EAGAIN: fs.aio-max-nr is used up).
   int open(unsigned depth, int result_fd, bool reap_in_user_space);
+  // Where to count from now on.
+  void count_in(Counters* counters) { counters_ = counters; }
   // Waits in the kernel for whatever is in flight, and tens of milliseconds in any case (RCU).
   void close();
 
@@ -49,7 +52,9 @@ class AioContext {
     size_t start = 0;
     while (start < batch_.size()) {
       const int taken = submit_some(batch_.data() + start, batch_.size() - start);
+      counters_->io_submit_calls++;
       if (taken > 0) {
+        counters_->io_submitted += taken;
         in_flight_ += static_cast<unsigned>(taken);
         start += static_cast<size_t>(taken);
         continue;
@@ -98,6 +103,7 @@ class AioContext {
   aio_context_t context_ = 0;
   void* ring_ = nullptr;  // the kernel's completion ring, if its layout is the known one
   int result_fd_ = -1;
+  Counters* counters_ = nullptr;
   unsigned in_flight_ = 0;
   std::vector<AioBlock> blocks_;
   std::vector<AioBlock*> free_;

@@ -14,6 +14,7 @@
 
 #include "probe.h"
 #include "reactor.h"
+#include "sockets.h"
 
 namespace {
 
@@ -146,6 +147,7 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
       throw_errno(env, step, result);
       return;
     }
+    count_in(given.Get("counters"));
     on_turn_ = Napi::Persistent(info[1].As<Napi::Function>());
     context_ = std::make_unique<Napi::AsyncContext>(env, "aionbd.Reactor");
     napi_add_async_cleanup_hook(env, environment_ends, this, &cleanup_);
@@ -174,6 +176,16 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
   }
 
  private:
+  // Doubles that TypeScript has made. They stay as long as the reactor counts in them; what is none is
+  // ignored.
+  void count_in(const Napi::Value& given) {
+    if (!given.IsTypedArray() || given.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) return;
+    Napi::Float64Array cells = given.As<Napi::Float64Array>();
+    if (cells.ElementLength() < aionbd::kCounterCells) return;
+    counters_ = Napi::Persistent(cells.As<Napi::Object>());
+    reactor_->count_in(reinterpret_cast<aionbd::Counters*>(cells.Data()));
+  }
+
   // One scope for all turns of this callback: what they leave for promises and ticks is done at its end.
   void wake_up() {
     const std::shared_ptr<Reactor> reactor = reactor_;
@@ -215,6 +227,8 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     self->context_.reset();
     self->on_turn_.Reset();
     self->on_closed_.Reset();
+    self->reactor_->count_in(nullptr);
+    self->counters_.Reset();
     self->reactor_->close([hook] { napi_remove_async_cleanup_hook(hook); });
   }
 
@@ -241,6 +255,8 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     Napi::HandleScope scope(Env());
     if (cleanup_ != nullptr) napi_remove_async_cleanup_hook(cleanup_);
     cleanup_ = nullptr;
+    reactor_->count_in(nullptr);
+    counters_.Reset();
     reactor_.reset();
     if (!on_closed_.IsEmpty()) call(on_closed_.Value(), {});
     on_closed_.Reset();
@@ -325,6 +341,7 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
   std::shared_ptr<Reactor> reactor_;
   Napi::FunctionReference on_turn_;
   Napi::FunctionReference on_closed_;
+  Napi::ObjectReference counters_;
   std::unique_ptr<Napi::AsyncContext> context_;
   napi_async_cleanup_hook_handle cleanup_ = nullptr;
 };
@@ -346,10 +363,30 @@ Napi::Value lock_file(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), aionbd::lock_file(int_at(info, 0), flag_at(info, 1)));
 }
 
+// Listening sockets that no reactor has: a descriptor, which is the caller's, or a negative errno.
+Napi::Value open_tcp_listener(const Napi::CallbackInfo& info) {
+  const int port = int_at(info, 1);
+  const bool is_port = port >= 0 && port <= UINT16_MAX;
+  return Napi::Number::New(
+      info.Env(),
+      is_port ? aionbd::listen_tcp(text_at(info, 0), static_cast<uint16_t>(port), int_at(info, 2)) : -EINVAL);
+}
+
+Napi::Value open_unix_listener(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), aionbd::listen_unix(text_at(info, 0), int_at(info, 1)));
+}
+
+Napi::Value local_port(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), aionbd::local_port(int_at(info, 0)));
+}
+
 Napi::Object start(Napi::Env env, Napi::Object exports) {
   ReactorWrap::define(env, exports);
   exports.Set("probeFile", Napi::Function::New<probe_file>(env));
   exports.Set("lockFile", Napi::Function::New<lock_file>(env));
+  exports.Set("openTcpListener", Napi::Function::New<open_tcp_listener>(env));
+  exports.Set("openUnixListener", Napi::Function::New<open_unix_listener>(env));
+  exports.Set("localPort", Napi::Function::New<local_port>(env));
   exports.Set("submissionBytes", Napi::Number::New(env, sizeof(aionbd::Submission)));
   exports.Set("completionBytes", Napi::Number::New(env, sizeof(aionbd::Completion)));
   return exports;

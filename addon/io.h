@@ -14,6 +14,8 @@ struct File {
   int fd = -1;
   bool direct = false;
   bool block_device = false;
+  // Its filesystem has no disk or process behind it that could keep I/O waiting (tmpfs).
+  bool in_memory = false;
   // Learned: cleared for good when the kernel answers EOPNOTSUPP to RWF_NOWAIT.
   bool nowait_reads = true;
   bool nowait_writes = true;

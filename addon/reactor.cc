@@ -28,7 +28,9 @@ constexpr unsigned kTurnsUntilDeaf = 256;
 }  // namespace
 
 Reactor::Reactor(const ReactorOptions& options)
-    : options_(options), busy_poll_(options.busy_poll_auto, options.busy_poll_us) {}
+    : options_(options), busy_poll_(options.busy_poll_auto, options.busy_poll_us) {
+  count_in(nullptr);
+}
 
 Reactor::~Reactor() = default;
 
@@ -84,6 +86,11 @@ int Reactor::open(uv_loop_t* loop, WakeCallback on_wake, TurnCallback on_turn, c
   return 0;
 }
 
+void Reactor::count_in(Counters* counters) {
+  counters_ = counters ? counters : &own_counters_;
+  aio_.count_in(counters_);
+}
+
 void Reactor::on_poll(uv_poll_t* handle, int, int) {
   static_cast<Reactor*>(handle->data)->on_wake_();
 }
@@ -124,7 +131,10 @@ bool Reactor::work() {
   }
   const bool found = !pending_.empty();
   in_turn_ = true;
-  if (found) on_turn_(deliver());
+  if (found) {
+    counters_->turns++;
+    on_turn_(deliver());
+  }
   in_turn_ = false;
   if (phase_ == Phase::kOpen) listen_to_aio();
   return found;
@@ -262,6 +272,9 @@ void Reactor::push(uint32_t count) {
 
 uint32_t Reactor::deliver() {
   const size_t count = std::min<size_t>(pending_.size(), options_.completion_capacity);
+  if (count == 0) return 0;
+  // One look at the clock for all of them: requests that they begin or end take their times from it.
+  counters_->clock_us = static_cast<double>(now_ns()) / 1e3;
   std::memcpy(completions_->data(), pending_.data(), count * sizeof(Completion));
   if (count == pending_.size()) {
     pending_.clear();

@@ -16,6 +16,7 @@
 
 #include "aio.h"
 #include "busy_poll.h"
+#include "counters.h"
 #include "io.h"
 #include "memory.h"
 #include "ring.h"
@@ -85,6 +86,8 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   const std::shared_ptr<Memory>& memory() const { return memory_; }
   const std::shared_ptr<Memory>& submissions() const { return submissions_; }
   const std::shared_ptr<Memory>& completions() const { return completions_; }
+  // Where to count from now on, until the reactor is closed; null for memory of its own.
+  void count_in(Counters* counters);
   unsigned io_in_flight() const { return aio_.in_flight(); }
 
  private:
@@ -106,10 +109,12 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   void route(const IoRequest& request);
   void to_aio(const IoRequest& request, const File& file);
   void to_workers(const IoRequest& request);
+  void instead_of_blocking(const IoRequest& request);
   void refused(AioBlock* block, int error);
   void finished(AioBlock* block, int64_t result);
   void redo_without_nowait(AioBlock* block);
   void redo_by_worker(AioBlock* block);
+  void redo_instead_of_blocking(AioBlock* block);
   void take_from_workers();
   void cancel(uint32_t tag);
   void arm_receive(const Submission& entry);
@@ -141,6 +146,8 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   UniqueFd epoll_, aio_event_, wake_event_;
   uv_poll_t* poll_ = nullptr;
   AioContext aio_;
+  Counters own_counters_;
+  Counters* counters_ = &own_counters_;
   std::unique_ptr<Workers> workers_;
   std::vector<File> files_;
   std::vector<std::unique_ptr<Listener>> listeners_;

@@ -1,4 +1,7 @@
 // The reactor's files: which way an I/O takes (AIO, in place, a worker), and what a result means.
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 #include <cerrno>
 
 #include "reactor.h"
@@ -21,6 +24,14 @@ bool is_byte_count(double value) {
   return value >= 0 && value <= kMostBytes;
 }
 
+// Whether all there is of a file lies in memory.
+bool lies_in_memory(int fd) {
+  struct statfs filesystem {};
+  if (fstatfs(fd, &filesystem) != 0) return false;
+  const auto type = static_cast<unsigned long>(filesystem.f_type);
+  return type == TMPFS_MAGIC || type == RAMFS_MAGIC;
+}
+
 // A write into the page cache holds its file's lock, for microseconds mostly: one thread does them fastest.
 // Devices have no such lock, so there a write that has to read the rest of its page first may wait alone, and
 // so may any that waits for the disk to have it.
@@ -39,6 +50,7 @@ int Reactor::add_file(int fd, bool direct, bool block_device) {
   files_[number].fd = fd;
   files_[number].direct = direct;
   files_[number].block_device = block_device;
+  files_[number].in_memory = !block_device && lies_in_memory(fd);
   return static_cast<int>(number);
 }
 
@@ -96,7 +108,11 @@ void Reactor::route(const IoRequest& request) {
   const bool is_write = request.op == Op::kWrite;
   if (target.direct) {
     // One write that has to wait means that its neighbours most likely have to as well (a hole being filled).
-    if (is_write && !target.block_device && target.blocking_writes > 0) return to_workers(request);
+    if (is_write && !target.block_device && target.blocking_writes > 0) return instead_of_blocking(request);
+    // Nobody can tell how long io_submit would take (FUSE, network filesystems), and this thread serves
+    // others, too.
+    if (!(is_write ? target.nowait_writes : target.nowait_reads) && !target.in_memory)
+      return to_workers(request);
     return to_aio(request, target);
   }
   // Not writes: no filesystem takes RWF_NOWAIT for them without O_DIRECT, and one that is frozen lets even
@@ -113,9 +129,15 @@ void Reactor::route(const IoRequest& request) {
       rest.buffer += rest.done;
       rest.offset += rest.done;
       rest.length -= rest.done;
-      return to_workers(rest);
+      return instead_of_blocking(rest);
     }
+    if (result == -EAGAIN) return instead_of_blocking(request);
   }
+  to_workers(request);
+}
+
+void Reactor::instead_of_blocking(const IoRequest& request) {
+  counters_->nowait_fallbacks++;
   to_workers(request);
 }
 
@@ -186,7 +208,7 @@ void Reactor::refused(AioBlock* block, int error) {
   const IoRequest& request = block->request;
   if (closing()) return aio_.release(block);
   if (error == -EOPNOTSUPP && block->nowait) return redo_without_nowait(block);
-  if (error == -EAGAIN) return redo_by_worker(block);
+  if (error == -EAGAIN) return redo_instead_of_blocking(block);
   if (request.op == Op::kSync && (error == -EINVAL || error == -EOPNOTSUPP)) return redo_by_worker(block);
   complete_io(request, error);
   aio_.release(block);
@@ -197,7 +219,7 @@ void Reactor::finished(AioBlock* block, int64_t result) {
   // Whoever asked is gone, and a retry would be a new I/O.
   if (closing()) return aio_.release(block);
   if (result == -EOPNOTSUPP && block->nowait) return redo_without_nowait(block);
-  if (result == -EAGAIN) return redo_by_worker(block);
+  if (result == -EAGAIN) return redo_instead_of_blocking(block);
   if (request.op == Op::kSync && (result == -EINVAL || result == -EOPNOTSUPP)) return redo_by_worker(block);
   // Fewer bytes than asked for: the end of the file, a bad sector, or a full disk. A worker finds out, and
   // doing the whole again changes nothing that was done.
@@ -211,7 +233,13 @@ void Reactor::finished(AioBlock* block, int64_t result) {
 void Reactor::redo_without_nowait(AioBlock* block) {
   File& target = files_[block->request.file];
   (block->request.op == Op::kRead ? target.nowait_reads : target.nowait_writes) = false;
+  if (!target.in_memory) return redo_by_worker(block);
   aio_.prepare_again(block);
+}
+
+void Reactor::redo_instead_of_blocking(AioBlock* block) {
+  counters_->nowait_fallbacks++;
+  redo_by_worker(block);
 }
 
 void Reactor::redo_by_worker(AioBlock* block) {

@@ -144,6 +144,8 @@ void Reactor::receive(int number) {
   Connection* connection = open_connection(number);
   if (!connection || !connection->receive.armed || !connection->readable) return;
   const int64_t result = connection->receive_now();
+  counters_->receive_calls++;
+  if (result > 0) counters_->received_bytes += static_cast<double>(result);
   if (result == -EAGAIN) return;
   heard_from_ = heard_from_ == kNobody || heard_from_ == number ? number : kSeveral;
   connection->receive.armed = false;
@@ -184,8 +186,9 @@ void Reactor::flush_sends() {
 
 void Reactor::send(int number) {
   Connection* connection = open_connection(number);
-  const int result = connection->send_now(
-      [this](const SendPiece& piece) { complete(Op::kSend, piece.tag, static_cast<double>(piece.total())); });
+  const int result = connection->send_now(counters_, [this](const SendPiece& piece) {
+    complete(Op::kSend, piece.tag, static_cast<double>(piece.total()));
+  });
   if (result == -EAGAIN) return want_writable(number, true);
   if (connection->waits_to_send) want_writable(number, false);
   if (result == 0) return;

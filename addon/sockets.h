@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "counters.h"
 #include "gather.h"
 #include "unique_fd.h"
 
@@ -67,13 +68,15 @@ class Connection {
   // Sends as much as the socket takes. Calls `sent(piece)` for each piece that has left whole. Returns 0 when
   // the queue is empty, -EAGAIN when the socket is full, or another negative errno.
   template <typename Sent>
-  int send_now(Sent&& sent) {
+  int send_now(Counters* counters, Sent&& sent) {
     while (has_pieces()) {
       int64_t n = send_some();
+      counters->send_calls++;
       if (n < 0) {
         forget_sent();
         return static_cast<int>(n);
       }
+      counters->sent_bytes += static_cast<double>(n);
       const size_t bytes = static_cast<size_t>(n);
       const size_t first_before = first_;
       while (n > 0) {

@@ -23,6 +23,8 @@ constexpr uint64_t kMostUnannouncedBytes = 256 * 1024;
 constexpr long kLateNanoseconds = 1'000'000;
 // Then a line gives way to other work, if all threads are busy.
 constexpr int kTurnItems = 64;
+// Threads for all files are so many times those for one.
+constexpr size_t kShares = 8;
 // So many taken items a line keeps at least before it moves the others to its beginning.
 constexpr size_t kMostTaken = 256;
 
@@ -67,7 +69,7 @@ void Workers::hand_over() {
     wake = static_cast<unsigned>(std::min<size_t>(wanted, idle_));
     idle_ -= wake;
     tokens_ += wake;
-    start = std::min<size_t>(wanted - wake, most_threads_ - threads_.size());
+    start = std::min<size_t>(wanted - wake, kShares * most_threads_ - threads_.size());
     if (wake > 0) wakes_.fetch_add(1, std::memory_order_relaxed);
   }
   added_.clear();
@@ -79,14 +81,29 @@ void Workers::hand_over() {
   }
 }
 
+Workers::Line& Workers::line_of(const WorkItem& item) {
+  const size_t number = static_cast<size_t>(item.request.file);
+  if (number >= lines_.size()) lines_.resize(number + 1);
+  return lines_[number];
+}
+
+void Workers::admit_next(Line* line) {
+  if (!line->held.empty()) {
+    tasks_.push_back(line->held.front());
+    line->held.pop_front();
+    return;
+  }
+  line->admitted--;
+}
+
 void Workers::enqueue(const WorkItem& item) {
+  Line& line = line_of(item);
   if (!item.in_line) {
+    if (line.admitted == most_threads_) return line.held.push_back(item);
+    line.admitted++;
     tasks_.push_back(item);
     return;
   }
-  const size_t number = static_cast<size_t>(item.request.file);
-  if (number >= lines_.size()) lines_.resize(number + 1);
-  Line& line = lines_[number];
   line.items.push_back(item);
   if (line.served) return;
   line.served = true;
@@ -128,8 +145,12 @@ bool Workers::cancel(uint32_t tag, WorkItem* removed) {
   };
   if (take_from(&added_, added_.begin())) return true;
   std::lock_guard<std::mutex> lock(mutex_);
-  if (take_from(&tasks_, tasks_.begin())) return true;
+  if (take_from(&tasks_, tasks_.begin())) {
+    admit_next(&line_of(*removed));
+    return true;
+  }
   for (Line& line : lines_) {
+    if (take_from(&line.held, line.held.begin())) return true;
     if (take_from(&line.items, line.items.begin() + static_cast<std::ptrdiff_t>(line.first))) return true;
   }
   return false;
@@ -149,11 +170,19 @@ void Workers::drop_queued() {
   size_t dropped = added_.size();
   added_.clear();
   std::lock_guard<std::mutex> lock(mutex_);
+  for (Line& line : lines_) {
+    dropped += line.held.size();
+    line.held.clear();
+  }
   for (const WorkItem& task : tasks_) {
-    if (task.request.op != Op::kNone) dropped++;
-    // Who serves a line finds it empty; this one has nobody any more.
-    else
-      lines_[static_cast<size_t>(task.request.file)].served = false;
+    Line& line = line_of(task);
+    if (task.request.op != Op::kNone) {
+      dropped++;
+      line.admitted--;
+    } else {
+      // Who serves a line finds it empty; this one has nobody any more.
+      line.served = false;
+    }
   }
   tasks_.clear();
   for (Line& line : lines_) {
@@ -206,6 +235,7 @@ void Workers::carry_out_next(std::unique_lock<std::mutex>* lock) {
   lock->unlock();
   item.result = run_blocking(item.fd, item.block_device, item.request);
   lock->lock();
+  admit_next(&line_of(item));
   if (!finish(item, true)) return;
   lock->unlock();
   signal();

@@ -1,6 +1,9 @@
 // A few threads for what has no asynchronous form, or would block: allocating writes, fallocate, cold
 // page-cache reads. Started when they are needed.
 //
+// One file gets no more than `most_threads` of them, and whatever it has taken up, others may have as many
+// again: a file whose disk or filesystem hangs keeps its threads for good, and only those.
+//
 // Work is handed over once a turn, with one system call that wakes as many threads as there is work for.
 #pragma once
 
@@ -60,8 +63,11 @@ class Workers {
   void stop();
 
  private:
-  // The items in line of one file.
+  // What one file has here; `items` are those in line.
   struct Line {
+    // Of what is not in line: how much is in `tasks_` or at work, and what has to wait for that.
+    unsigned admitted = 0;
+    std::deque<WorkItem> held;
     std::vector<WorkItem> items;
     size_t first = 0;     // those before it are taken
     bool served = false;  // by a thread, or it stands in `tasks_` for one
@@ -70,6 +76,9 @@ class Workers {
   };
 
   void enqueue(const WorkItem& item);
+  Line& line_of(const WorkItem& item);
+  // Something of the file's, not in line, is done or given up: what it has held back moves up.
+  void admit_next(Line* line);
   void wait_for_token(std::unique_lock<std::mutex>* lock);
   void run();
   // There is a task; the lock is held, but not during the work.

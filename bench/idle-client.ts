@@ -47,16 +47,20 @@ export class IdleClient {
     socket.on('close', () => end('the server closed the connection'));
   }
 
-  /** Connects to the default export and asks for structured replies. Throws BenchFailure if the server refuses. */
-  static async open(address: Address): Promise<IdleClient> {
+  /** Connects to an export and asks for structured replies. Throws BenchFailure if the server refuses. */
+  static async open(address: Address, exportName = ''): Promise<IdleClient> {
     const socket =
       address.kind === 'unix' ? connect(address.path) : connect({ host: address.host, port: address.port });
     const client = new IdleClient(socket);
     await client.#take(GREETING_BYTES);
     const flags = Buffer.alloc(4);
     flags.writeUInt32BE(CLIENT_FLAGS);
-    // GO: u32 length of the name, the name, u16 number of information requests; the default export, none.
-    socket.write(Buffer.concat([flags, option(OPTION_STRUCTURED_REPLY, 0), option(OPTION_GO, 6)]));
+    // GO: u32 length of the name, the name (empty is the default export), u16 number of information requests, which is none.
+    const name = Buffer.from(exportName);
+    const go = Buffer.alloc(6 + name.length);
+    go.writeUInt32BE(name.length);
+    name.copy(go, 4);
+    socket.write(Buffer.concat([flags, option(OPTION_STRUCTURED_REPLY), option(OPTION_GO, go)]));
     await client.#acknowledged();
     await client.#acknowledged();
     return client;
@@ -131,13 +135,13 @@ export class IdleClient {
   }
 }
 
-/** u64 "IHAVEOPT", u32 option, u32 length, and that many zeroes. */
-function option(number: number, bytes: number): Buffer {
-  const made = Buffer.alloc(16 + bytes);
-  made.write('IHAVEOPT', 'latin1');
-  made.writeUInt32BE(number, 8);
-  made.writeUInt32BE(bytes, 12);
-  return made;
+/** u64 "IHAVEOPT", u32 option, u32 length, data. */
+function option(number: number, data = Buffer.alloc(0)): Buffer {
+  const head = Buffer.alloc(16);
+  head.write('IHAVEOPT', 'latin1');
+  head.writeUInt32BE(number, 8);
+  head.writeUInt32BE(data.length, 12);
+  return Buffer.concat([head, data]);
 }
 
 /** u32 magic, u16 flags, u16 type, u64 cookie, u64 offset, u32 length. */

@@ -17,6 +17,7 @@ import { build } from 'esbuild';
 const PROGRAMS = {
   'cli/main': 'src/cli/main.ts',
   'server/thread': 'src/server/thread.ts',
+  'metrics/thread': 'src/metrics/thread.ts',
 };
 
 const CHUNKS = 'dist/chunks';
@@ -45,7 +46,28 @@ const { metafile } = await build({
     js: "import { createRequire as createRequireOfBundle } from 'node:module';\nconst require = createRequireOfBundle(import.meta.url);",
   },
 });
-writeFileSync(LICENSES, licensesOf(Object.keys(metafile.inputs)));
+const pageInputs = await buildPage('page', 'dist/metrics/page.html');
+writeFileSync(LICENSES, licensesOf([...Object.keys(metafile.inputs), ...pageInputs]));
+
+/** The status page: one file with all that it needs in line. Returns the names of the files that are in it. */
+async function buildPage(source, target) {
+  const options = { bundle: true, minify: true, write: false, metafile: true, logLevel: 'warning' };
+  const script = await build({
+    ...options,
+    entryPoints: [join(source, 'main.ts')],
+    format: 'esm',
+    platform: 'browser',
+    target: ['chrome111', 'firefox113', 'safari16.4'],
+  });
+  const style = await build({ ...options, entryPoints: [join(source, 'all.css')] });
+  const inLine = (result) => result.outputFiles[0].text.trim();
+  // What would end the element early is written in another way; functions, since `$&` means something in a replacement.
+  const page = readFileSync(join(source, 'index.html'), 'utf8')
+    .replace('/*STYLE*/', () => inLine(style).replaceAll('</style', '<\\/style'))
+    .replace('/*SCRIPT*/', () => inLine(script).replaceAll('</script', '<\\/script'));
+  writeFileSync(target, page);
+  return [script, style].flatMap((result) => Object.keys(result.metafile.inputs));
+}
 
 /** The licenses of the packages that these files come from; they want to go where the code goes. */
 function licensesOf(files) {

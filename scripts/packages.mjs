@@ -52,10 +52,14 @@ function nbdkitPlugin() {
 /** `missing()` names what is not there; `tests` are the directories under test/ that need it, '*' all that have a server. */
 export const TEST_PACKAGES = [
   { name: 'nbdkit', tests: ['foreign'], missing: nbdkitPlugin },
-  { name: 'libnbd-bin', tests: '*', missing: programs('nbdinfo', 'nbdcopy') },
+  { name: 'libnbd-bin', tests: '*', missing: programs('nbdinfo', 'nbdcopy', 'nbdfuse') },
   { name: 'python3-libnbd', tests: '*', missing: pythonModule },
   { name: 'qemu-utils', tests: '*', missing: programs('qemu-io', 'qemu-img', 'qemu-nbd') },
-  { name: 'fio', tests: ['foreign', 'kernel'], missing: programs('fio') },
+  { name: 'prometheus', tests: ['metrics'], missing: programs('prometheus', 'promtool') },
+  { name: 'fio', tests: ['foreign', 'kernel', 'metrics', 'browser'], missing: programs('fio') },
+  { name: 'fuse3', tests: ['foreign'], missing: programs('fusermount3') },
+  { name: 'chromium', tests: ['browser'], missing: programs('chromium') },
+  { name: 'tmux', tests: ['cli'], missing: programs('tmux') },
   { name: 'nbd-client', tests: ['kernel'], missing: programs('nbd-client') },
   {
     name: 'user-mode-linux',

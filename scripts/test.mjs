@@ -42,7 +42,7 @@ function bringUpToDate() {
   if (addon === 0) steps.push(['node_modules/.bin/node-gyp', 'rebuild']);
   else if (newest(['addon', 'binding.gyp']) > addon) steps.push(['npm', 'run', '-s', 'build:addon']);
   // The bundle is what is written last.
-  if (newest(['src', 'tsconfig.build.json', 'scripts/bundle.mjs']) > newest(['dist/cli/main.js']))
+  if (newest(['src', 'page', 'tsconfig.build.json', 'scripts/bundle.mjs']) > newest(['dist/cli/main.js']))
     steps.push(['npm', 'run', '-s', 'build:ts']);
   for (const [program, ...rest] of steps) {
     console.log(`# ${[program, ...rest].join(' ')}`);

@@ -16,6 +16,7 @@ export const ERRORS = Object.freeze({
   AIONBD_E_MEMORY: 'The buffer memory could not be had.',
   AIONBD_E_ADDON: 'The native addon could not be loaded.',
   AIONBD_E_CREATE: 'An image file could not be created.',
+  AIONBD_E_STATUS: 'A running server could not be asked for its status.',
 });
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -1,4 +1,5 @@
-import { ExportCounters } from '../../src/metrics/counters.js';
+import { RING_CLOCK } from '../../src/engine/ring-counters.js';
+import { ThreadRecord } from '../../src/metrics/record.js';
 import { writeChunkHeader, writeContentOffset } from '../../src/protocol/chunk.js';
 import {
   CMD_READ,
@@ -35,7 +36,15 @@ export function codecTasks(): readonly Task[] {
     contexts: 0,
     target: { sizeBytes: 2 ** 40, readOnly: false },
   } as unknown as Client;
-  const counters = new ExportCounters();
+  const record = new ThreadRecord(ThreadRecord.allocate(1, 1));
+  const target = record.exports[0]!;
+  const connection = record.connect(1);
+  record.ring[RING_CLOCK] = 1e9;
+  const facts = {
+    length: new Float64Array(REPEATS).fill(READ_BYTES),
+    startedAt: Float64Array.from({ length: REPEATS }, (_, i) => 1e9 - i),
+    diskTime: Float64Array.from({ length: REPEATS }, (_, i) => i / 2),
+  };
   return [
     repeated('parse a request header', (i) => {
       const at = i * REQUEST_HEADER_BYTES;
@@ -49,9 +58,9 @@ export function codecTasks(): readonly Task[] {
     repeated('write a simple reply', (i) => writeSimpleReply(heads, i * HEAD_STRIDE, 0, i, i)),
     repeated('write the head of a structured READ reply', (i) => consume(dataHead(heads, i, false))),
     repeated('write the head of an extended READ reply', (i) => consume(dataHead(heads, i, true))),
-    repeated('count a request in the metrics', () => {
-      counters.requests[CMD_READ]!++;
-      counters.bytes[0]! += READ_BYTES;
+    repeated('count a request in the metrics', (i) => {
+      target.began(CMD_READ, connection);
+      target.answered(CMD_READ, 0, facts, i, connection, READ_BYTES);
     }),
   ];
 }

@@ -1,13 +1,15 @@
 import yargs from 'yargs';
 import { quote } from '../config/quote.js';
-import type { ServeFlags } from '../config/serve-config.js';
+import { DEFAULTS, type ServeFlags } from '../config/serve-config.js';
 import { AionbdError } from '../errors.js';
-import { CREATE_OPTIONS, PARSER_CONFIGURATION, SERVE_OPTIONS, SWITCHES } from './options.js';
+import { CREATE_OPTIONS, PARSER_CONFIGURATION, SERVE_OPTIONS, STATUS_OPTIONS, SWITCHES } from './options.js';
 
 /** What a command line asks for. */
 export type Command =
   | { readonly kind: 'serve'; readonly flags: ServeFlags }
   | { readonly kind: 'create'; readonly file: string; readonly size: string; readonly preallocate: boolean }
+  | { readonly kind: 'status'; readonly address: string; readonly json: boolean }
+  | { readonly kind: 'top'; readonly address: string }
   /** Help, version or completion, printed already. */
   | { readonly kind: 'printed' };
 
@@ -52,7 +54,10 @@ export async function readCommandLine(argv: readonly string[], version: string):
             queueDepth: single('queue-depth', args['queue-depth']),
             busyPoll: single('busy-poll', args['busy-poll']),
             threads: single('threads', args.threads),
+            slowRequest: single('slow-request', args['slow-request']),
             metrics: single('metrics', args.metrics),
+            healthDeadline: single('health-deadline', args['health-deadline']),
+            metricsExports: single('metrics-exports', args['metrics-exports']),
             logLevel: single('log-level', args['log-level']),
             logFormat: single('log-format', args['log-format']),
           },
@@ -76,6 +81,23 @@ export async function readCommandLine(argv: readonly string[], version: string):
         };
       },
     )
+    .command(
+      'status [address]',
+      'say how a running server is doing',
+      (command) =>
+        command.options(STATUS_OPTIONS).usage(STATUS_USAGE).positional('address', ADDRESS_POSITIONAL),
+      (args) => {
+        command = { kind: 'status', address: args.address, json: args.json === true };
+      },
+    )
+    .command(
+      'top [address]',
+      'watch a running server in the terminal',
+      (command) => command.usage(TOP_USAGE).positional('address', ADDRESS_POSITIONAL),
+      (args) => {
+        command = { kind: 'top', address: args.address };
+      },
+    )
     .completion('completion', 'print a script that completes these commands in bash or zsh')
     .demandCommand(1, NO_COMMAND)
     .strict()
@@ -93,7 +115,8 @@ export async function readCommandLine(argv: readonly string[], version: string):
 const LONGEST_HELP_LINE = 100;
 const USUAL_TERMINAL = 80;
 
-const COMMANDS: readonly string[] = ['serve', 'create', 'completion'];
+const COMMANDS: readonly string[] = ['serve', 'create', 'status', 'top', 'completion'];
+const HAVE_HELP: readonly string[] = ['serve', 'create', 'status', 'top'];
 const NO_COMMAND = `no command given: use ${COMMANDS.join(', ')}`;
 
 /** yargs' own words, where they do not say what the value was or what to do. */
@@ -119,6 +142,21 @@ cleanly.`;
 const CREATE_USAGE = `aionbd create FILE --size SIZE
 
 Creates an image file of zeroes: sparse, or with all its blocks. It never overwrites.`;
+
+const ADDRESS_POSITIONAL = {
+  type: 'string',
+  default: DEFAULTS.metrics,
+  description: 'host:port, [v6]:port, unix:PATH or an http:// URL: what the server has as --metrics',
+} as const;
+
+const STATUS_USAGE = `aionbd status [ADDRESS]
+
+Prints the state of a running server once. Ends with 0 if all its exports are healthy, and with 1 if not or if it \
+cannot be reached.`;
+
+const TOP_USAGE = `aionbd top [ADDRESS]
+
+Shows a running server live in the terminal: throughput, latency, exports and connections. q ends it, ? lists the keys.`;
 
 /** yargs takes any value of a switch but `true` for false: `--read-only=yes` would let clients write. */
 function refuseSwitchValues(argv: readonly string[]): void {
@@ -153,6 +191,6 @@ function usageError(argv: readonly string[], message: string): AionbdError {
       `unknown command ${quote(word)}: use ${COMMANDS.join(', ')}; to serve a file, aionbd serve FILE`,
     );
   }
-  const help = word === 'serve' || word === 'create' ? `aionbd ${word} --help` : 'aionbd --help';
+  const help = word !== undefined && HAVE_HELP.includes(word) ? `aionbd ${word} --help` : 'aionbd --help';
   return new AionbdError('AIONBD_E_USAGE', `${said}; see ${help}`);
 }

@@ -13,7 +13,7 @@ export const PARSER_CONFIGURATION = {
 } as const;
 
 /** Flags that take no value. */
-export const SWITCHES: readonly string[] = ['read-only', 'no-lock', 'preallocate', 'help', 'version'];
+export const SWITCHES: readonly string[] = ['read-only', 'no-lock', 'preallocate', 'json', 'help', 'version'];
 
 export const SERVE_OPTIONS = {
   listen: {
@@ -62,7 +62,22 @@ export const SERVE_OPTIONS = {
   metrics: {
     type: 'string',
     requiresArg: true,
-    description: `address of the Prometheus page, or off (default: ${DEFAULTS.metrics})`,
+    description: `address of the metrics, or off (default: ${DEFAULTS.metrics})`,
+  },
+  'health-deadline': {
+    type: 'string',
+    requiresArg: true,
+    description: `milliseconds after which /healthz takes a disk or an event loop for stuck (default: ${DEFAULTS.healthDeadline})`,
+  },
+  'metrics-exports': {
+    type: 'string',
+    requiresArg: true,
+    description: `exports with metrics of their own; the others are summed (default: ${DEFAULTS.metricsExports})`,
+  },
+  'slow-request': {
+    type: 'string',
+    requiresArg: true,
+    description: `milliseconds from which on a request is logged as slow, or off (default: ${DEFAULTS.slowRequest})`,
   },
   'log-level': {
     type: 'string',
@@ -89,4 +104,8 @@ export const CREATE_OPTIONS = {
     type: 'boolean',
     description: 'take all blocks now, so that the filesystem cannot fill up later',
   },
+} as const;
+
+export const STATUS_OPTIONS = {
+  json: { type: 'boolean', description: 'print the state as JSON, for programs' },
 } as const;

@@ -51,7 +51,10 @@ export function readServeQuickly(argv: readonly string[]): ServeFlags | undefine
     queueDepth: text('queue-depth'),
     busyPoll: text('busy-poll'),
     threads: text('threads'),
+    slowRequest: text('slow-request'),
     metrics: text('metrics'),
+    healthDeadline: text('health-deadline'),
+    metricsExports: text('metrics-exports'),
     logLevel: text('log-level'),
     logFormat: text('log-format'),
   };

@@ -1,12 +1,13 @@
 import { serveConfig } from '../config/serve-config.js';
 import { parseSize } from '../config/size.js';
+import { parseStatusAddress } from '../config/status-address.js';
 import { AionbdError } from '../errors.js';
 import type { Logger, ServerOptions } from '../server/api.js';
+import { readVersion } from '../server/version.js';
 import type { Command } from './command-line.js';
 import { EXIT_FAILURE, EXIT_OK, exitCodeOf } from './exit-code.js';
 import { readServeQuickly } from './quick.js';
 import type { ServeContext } from './serve.js';
-import { readVersion } from './version.js';
 
 /** Parts that another program than the `aionbd` command may want to have its own way. */
 export interface RunOptions {
@@ -30,6 +31,10 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
         return await runServe(command, version, options);
       case 'create':
         return await runCreate(command);
+      case 'status':
+        return await runStatus(command);
+      case 'top':
+        return await runTopHere(command);
       case 'printed':
         return EXIT_OK;
     }
@@ -109,4 +114,16 @@ async function runCreate(command: Extract<Command, { kind: 'create' }>): Promise
     signal: abort.signal,
   });
   return EXIT_OK;
+}
+
+async function runStatus({ address, json }: Extract<Command, { kind: 'status' }>): Promise<number> {
+  const place = parseStatusAddress(address);
+  const { printStatus } = await import('./status.js');
+  return await printStatus(place, json, (line) => process.stdout.write(`${line}\n`));
+}
+
+async function runTopHere({ address }: Extract<Command, { kind: 'top' }>): Promise<number> {
+  const place = parseStatusAddress(address);
+  const { runTop } = await import('./top.js');
+  return await runTop(place, { input: process.stdin, output: process.stdout, env: process.env });
 }

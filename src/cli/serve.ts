@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { MetricsPlan, ServeConfig } from '../config/serve-config.js';
 import { AionbdError } from '../errors.js';
-import type { MetricsPage } from '../metrics/page.js';
+import type { Watch } from '../metrics/watch.js';
 import type { Logger, Server, ServerOptions } from '../server/api.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-code.js';
 import { listenAll } from './listen-all.js';
@@ -20,6 +20,8 @@ export interface ServeContext {
   exit(code: number): void;
   /** Called once all addresses are printed. */
   ready?(uris: readonly string[]): void;
+  /** Program of the watching thread, for a test that runs from the source. */
+  readonly watchEntry?: URL;
   /** Time for a clean stop; longer than the server's own deadline for its connections. Default 4800 ms. */
   readonly stopDeadlineMs?: number;
   /** Time after a signal in which others count as the same one. Default 500 ms. */
@@ -42,10 +44,10 @@ export async function serve(config: ServeConfig, context: ServeContext): Promise
   const stop = watchSignals(context);
   try {
     const server = await context.createServer({ ...config.server, logger: context.logger });
-    let page: MetricsPage | undefined;
+    let watch: Watch | undefined;
     try {
+      watch = await openWatch(config.metrics, context);
       const uris = await listenOnAll(config, server, context);
-      page = await openMetricsPage(config.metrics, server, context);
       for (const { name, path, sizeBytes, readOnly, direct } of server.exports) {
         context.logger.info({ export: name, path, sizeBytes, readOnly, direct }, 'serving');
       }
@@ -53,15 +55,13 @@ export async function serve(config: ServeConfig, context: ServeContext): Promise
         context.print(uri);
       }
       context.ready?.(uris);
-      await page
-        ?.load()
-        .catch((error: unknown) => context.logger.warn({ err: error }, 'the metrics page will not work'));
+      watch?.start(server);
       context.logger.info({ signal: await stop.requested }, 'stopping');
     } catch (error) {
-      await closeAll(server, page, context);
+      await closeAll(server, watch, context);
       throw error;
     }
-    return await closeAll(server, page, context);
+    return await closeAll(server, watch, context);
   } finally {
     stop.unwatch();
   }
@@ -83,23 +83,26 @@ async function listenOnAll(
   return uris;
 }
 
-async function openMetricsPage(
-  plan: MetricsPlan | undefined,
-  server: Server,
-  context: ServeContext,
-): Promise<MetricsPage | undefined> {
+/** Listens for those who want to look; they are answered once the thread for it has started. */
+async function openWatch(plan: MetricsPlan | undefined, context: ServeContext): Promise<Watch | undefined> {
   if (plan === undefined) {
     return undefined;
   }
-  // It brings Node's HTTP server with it, which a server without metrics need not wait for.
-  const { MetricsPage } = await import('../metrics/page.js');
-  const page = new MetricsPage({ source: server, version: context.version });
+  const { Watch } = await import('../metrics/watch.js');
+  const { logger, watchEntry } = context;
+  const { mostExports, healthDeadlineMs } = plan;
+  const watch = new Watch({
+    logger,
+    mostExports,
+    healthDeadlineMs,
+    ...(watchEntry !== undefined && { entry: watchEntry }),
+  });
   try {
-    const { shown } = await listenAll(plan.listen, (address) => page.listen(address));
+    const { shown } = await listenAll(plan.listen, (address) => watch.listen(address));
     context.logger.info({ url: metricsUrl(shown) }, 'metrics');
-    return page;
+    return watch;
   } catch (error) {
-    await page.close();
+    await watch.close();
     if (plan.required || !(error instanceof AionbdError)) {
       throw error;
     }
@@ -108,18 +111,15 @@ async function openMetricsPage(
   }
 }
 
-async function closeAll(
-  server: Server,
-  page: MetricsPage | undefined,
-  context: ServeContext,
-): Promise<number> {
+async function closeAll(server: Server, watch: Watch | undefined, context: ServeContext): Promise<number> {
   const deadlineMs = context.stopDeadlineMs ?? STOP_DEADLINE_MS;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'late'>((resolve) => {
     timer = setTimeout(resolve, deadlineMs, 'late');
   });
   try {
-    const outcome = await Promise.race([Promise.all([server.close(), page?.close()]), late]);
+    // Whoever looks is told until the end that the server is draining.
+    const outcome = await Promise.race([server.close().then(() => watch?.close()), late]);
     if (outcome === 'late') {
       context.logger.error({ deadlineMs }, 'the server did not stop in time; requests in flight may be lost');
       return EXIT_FAILURE;

@@ -20,7 +20,10 @@ export const DEFAULTS = Object.freeze({
   queueDepth: '1024',
   busyPoll: 'off',
   threads: '1',
+  slowRequest: '1000',
   metrics: '127.0.0.1:9809',
+  metricsExports: '100',
+  healthDeadline: '5000',
   logLevel: 'info',
 });
 
@@ -30,6 +33,11 @@ const SMALLEST_QUEUE_DEPTH = 16;
 const LARGEST_QUEUE_DEPTH = 32768;
 const LONGEST_BUSY_POLL_US = 1000;
 const MOST_THREADS = 64;
+const LONGEST_SLOW_REQUEST_MS = 3_600_000;
+/** Event loops say once a second that they turn, and may be a little late. */
+const LEAST_HEALTH_DEADLINE_MS = 2500;
+const MOST_HEALTH_DEADLINE_MS = 600_000;
+const MOST_METRICS_EXPORTS = 100_000;
 
 /** The flags of `aionbd serve` as they were typed. */
 export interface ServeFlags {
@@ -43,7 +51,10 @@ export interface ServeFlags {
   readonly queueDepth?: string | undefined;
   readonly busyPoll?: string | undefined;
   readonly threads?: string | undefined;
+  readonly slowRequest?: string | undefined;
   readonly metrics?: string | undefined;
+  readonly metricsExports?: string | undefined;
+  readonly healthDeadline?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logFormat?: string | undefined;
 }
@@ -52,6 +63,10 @@ export interface MetricsPlan {
   readonly listen: ListenPlan;
   /** Asked for by a flag: then a taken port is an error, otherwise a warning. */
   readonly required: boolean;
+  /** Exports that have metrics of their own; the others are summed. */
+  readonly mostExports: number;
+  /** For a probe of an export, and a turn of an event loop, ms. */
+  readonly healthDeadlineMs: number;
 }
 
 /** Everything `aionbd serve` needs to know, checked and frozen. */
@@ -83,9 +98,10 @@ export function serveConfig(flags: ServeFlags): ServeConfig {
       queueDepth,
       threads: parseThreads(flags.threads ?? DEFAULTS.threads, bufferMemoryBytes, queueDepth),
       busyPoll: parseBusyPoll(flags.busyPoll ?? DEFAULTS.busyPoll),
+      slowRequestMs: parseSlowRequest(flags.slowRequest ?? DEFAULTS.slowRequest),
     }),
     listen: listenPlans(flags.listen),
-    metrics: metricsPlan(flags.metrics),
+    metrics: metricsPlan(flags),
     logLevel: oneOf('--log-level', flags.logLevel ?? DEFAULTS.logLevel, LOG_LEVELS),
     logFormat:
       flags.logFormat === undefined ? undefined : oneOf('--log-format', flags.logFormat, LOG_FORMATS),
@@ -164,14 +180,40 @@ function listenPlans(listen: readonly string[] | undefined): readonly ListenPlan
   return Object.freeze(plans);
 }
 
-function metricsPlan(metrics: string | undefined): MetricsPlan | undefined {
+function metricsPlan({ metrics, metricsExports, healthDeadline }: ServeFlags): MetricsPlan | undefined {
+  const healthDeadlineMs = parseHealthDeadline(healthDeadline ?? DEFAULTS.healthDeadline);
+  const mostExports = parseMetricsExports(metricsExports ?? DEFAULTS.metricsExports);
   if (metrics === 'off') {
     return undefined;
   }
   return Object.freeze({
     listen: parseListenAddress(metrics ?? DEFAULTS.metrics),
     required: metrics !== undefined,
+    mostExports,
+    healthDeadlineMs,
   });
+}
+
+function parseHealthDeadline(text: string): number {
+  const ms = Number(text);
+  if (!/^\d{1,6}$/.test(text) || ms < LEAST_HEALTH_DEADLINE_MS || ms > MOST_HEALTH_DEADLINE_MS) {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      `--health-deadline ${quote(text)} is not usable: give milliseconds from ${LEAST_HEALTH_DEADLINE_MS} to ${MOST_HEALTH_DEADLINE_MS}`,
+    );
+  }
+  return ms;
+}
+
+function parseMetricsExports(text: string): number {
+  const most = Number(text);
+  if (!/^\d{1,9}$/.test(text) || most > MOST_METRICS_EXPORTS) {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      `--metrics-exports ${quote(text)} is not usable: give a number from 0 to ${MOST_METRICS_EXPORTS}`,
+    );
+  }
+  return most;
 }
 
 function parseBufferMemory(text: string): number {
@@ -208,6 +250,20 @@ function parseBusyPoll(text: string): 'auto' | 'off' | number {
     );
   }
   return microseconds;
+}
+
+function parseSlowRequest(text: string): 'off' | number {
+  if (text === 'off') {
+    return text;
+  }
+  const milliseconds = Number(text);
+  if (!/^\d{1,7}$/.test(text) || milliseconds < 1 || milliseconds > LONGEST_SLOW_REQUEST_MS) {
+    throw new AionbdError(
+      'AIONBD_E_USAGE',
+      `--slow-request ${quote(text)} is not usable: give off, or milliseconds from 1 to ${LONGEST_SLOW_REQUEST_MS}`,
+    );
+  }
+  return milliseconds;
 }
 
 /** Memory and requests are divided among threads, and each needs the least that a server may have. */

@@ -18,6 +18,8 @@ export interface NativeReactorOptions {
   /** Look for events for a while before sleeping: up to that long, µs, 0 for never; with `auto` only where it has been worth it. */
   readonly busyPollMicroseconds: number;
   readonly busyPollAuto: boolean;
+  /** Where to count, see ring-counters.ts; without it nobody learns. Must not be used for anything else until the reactor is closed. */
+  readonly counters?: Float64Array;
 }
 
 /**
@@ -77,6 +79,11 @@ export interface Addon {
   probeFile(fd: number): FileFacts;
   /** flock(2) without waiting: 0 or a negative errno. */
   lockFile(fd: number, exclusive: boolean): number;
+  /** A listening socket that no reactor has: a descriptor, which is the caller's, or a negative errno. `host` is numeric. */
+  openTcpListener(host: string, port: number, backlog: number): number;
+  openUnixListener(path: string, backlog: number): number;
+  /** Port that a TCP socket is bound to, 0 for any other descriptor. */
+  localPort(fd: number): number;
   readonly submissionBytes: number;
   readonly completionBytes: number;
 }

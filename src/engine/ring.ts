@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { AionbdError } from '../errors.js';
 import { loadAddon, type NativeReactor } from './addon.js';
+import { RING_CELLS, RING_CLOCK } from './ring-counters.js';
 
 // The layout of the arrays is in addon/ring.h; these numbers must agree with it.
 export const OP_READ = 1;
@@ -52,6 +53,8 @@ export interface RingOptions {
   readonly reapInUserSpace?: boolean;
   /** Default off. */
   readonly busyPoll?: BusyPoll;
+  /** Where the reactor counts: RING_CELLS doubles, in shared memory perhaps. Default: memory of its own. */
+  readonly counters?: Float64Array;
 }
 
 /**
@@ -83,6 +86,8 @@ export class Ring {
   /** The same memory as doubles, for what {@link extents} leaves there. */
   readonly doubles: Float64Array;
   readonly native: NativeReactor;
+  /** See ring-counters.ts. */
+  readonly counters: Float64Array;
   readonly #words: Int32Array;
   readonly #doubles: Float64Array;
   readonly #completedWords: Uint32Array;
@@ -95,6 +100,7 @@ export class Ring {
   /** Throws AIONBD_E_AIO_LIMIT, AIONBD_E_MEMORY or AIONBD_E_ADDON. */
   constructor(options: RingOptions) {
     const { Reactor } = loadAddon();
+    this.counters = options.counters ?? new Float64Array(RING_CELLS);
     try {
       this.native = new Reactor(
         {
@@ -106,6 +112,7 @@ export class Ring {
           reapInUserSpace: options.reapInUserSpace ?? true,
           busyPollMicroseconds: busyPollMicroseconds(options.busyPoll ?? 'off'),
           busyPollAuto: options.busyPoll === 'auto',
+          counters: this.counters,
         },
         (count) => this.#turn(count),
       );
@@ -237,7 +244,9 @@ export class Ring {
 
   /** Submits what was written outside of a completion, and handles what that completes. */
   kick(): void {
-    if (!this.#inTurn && !this.#closed) this.#turn(0);
+    if (this.#inTurn || this.#closed) return;
+    this.counters[RING_CLOCK] = nowMicroseconds();
+    this.#turn(0);
   }
 
   /** Ends the reactor; resolves when nothing of it is in flight any more. */
@@ -313,6 +322,12 @@ export class Ring {
     }
     sink.batchEnd();
   }
+}
+
+/** The clock that the addon has, which other batches take their time from. */
+function nowMicroseconds(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1e6 + nanoseconds / 1e3;
 }
 
 function busyPollMicroseconds(busyPoll: BusyPoll): number {

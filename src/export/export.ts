@@ -1,5 +1,5 @@
 import type { Volume } from '../engine/volume.js';
-import type { ExportCounters } from '../metrics/counters.js';
+import type { ExportRecord } from '../metrics/record.js';
 
 /** One name under which a volume is served, with what the data path has to know of it. */
 export interface Export {
@@ -9,5 +9,6 @@ export interface Export {
   readonly sizeBytes: number;
   /** Several exports may share one: unaligned writes and flushes are the volume's business. */
   readonly volume: Volume;
-  readonly counters: ExportCounters;
+  /** What this thread counts of it. */
+  readonly record: ExportRecord;
 }

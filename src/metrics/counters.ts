@@ -1,63 +1,72 @@
+import { EXPORT, LAST_COMMAND, OPERATION, threadLayout, UNKNOWN_COMMAND } from './layout.js';
+import type { ObservedThread } from './observation.js';
+
 const COMMANDS = 16;
-const DOUBLES = 2 * COMMANDS + 2 + 2;
+/** Index into the per-command arrays of {@link ExportCounters} for a command number from the wire that we do not know. */
+export const UNKNOWN_COMMAND_INDEX = 15;
 
 /**
- * What one export has done, as plain numbers in typed arrays: the data path adds to them without allocating or
- * calling out, and a scrape reads them. Indices of `requests` are NBD command numbers (READ 0 … BLOCK_STATUS 7).
+ * The few counters of an export that a {@link ServedExport} shows. Indices of `requests` are NBD command numbers (READ 0 …
+ * BLOCK_STATUS 7).
  */
 export class ExportCounters {
-  /** Memory for the counters of one thread that another thread reads. */
-  static allocateShared(): SharedArrayBuffer {
-    return new SharedArrayBuffer(DOUBLES * Float64Array.BYTES_PER_ELEMENT);
-  }
-
   /** Requests received, by command number; index 15 counts commands we do not know. */
-  readonly requests: Float64Array;
+  readonly requests: Float64Array = new Float64Array(COMMANDS);
   /** Requests answered with an error, by command number, same indices as `requests`. */
-  readonly errors: Float64Array;
+  readonly errors: Float64Array = new Float64Array(COMMANDS);
   /** [0] bytes read by clients, [1] bytes written by clients; only of requests that succeeded. */
-  readonly bytes: Float64Array;
+  readonly bytes: Float64Array = new Float64Array(2);
   /** [0] clients now connected in the transmission phase, [1] clients since the start. */
-  readonly connections: Float64Array;
-
-  /** `memory` is from {@link allocateShared}, where another thread is to read; each counter has one thread that writes. */
-  constructor(memory: ArrayBufferLike = new ArrayBuffer(DOUBLES * Float64Array.BYTES_PER_ELEMENT)) {
-    const all = new Float64Array(memory);
-    this.requests = all.subarray(0, COMMANDS);
-    this.errors = all.subarray(COMMANDS, 2 * COMMANDS);
-    this.bytes = all.subarray(2 * COMMANDS, 2 * COMMANDS + 2);
-    this.connections = all.subarray(2 * COMMANDS + 2, DOUBLES);
-  }
+  readonly connections: Float64Array = new Float64Array(2);
 }
 
-/** The sums of what several threads have counted. Each look at a property adds up afresh. */
-export class SummedCounters implements ExportCounters {
-  readonly #parts: readonly ExportCounters[];
+/** The sums of what the threads have recorded of one export. Each look at a property adds up afresh. */
+export class RecordedCounters implements ExportCounters {
+  readonly #parts: readonly Float64Array[];
 
-  constructor(parts: readonly ExportCounters[]) {
-    this.#parts = parts;
+  /** Of the export with this number. */
+  constructor(threads: readonly ObservedThread[], index: number) {
+    this.#parts = threads.map(({ memory, connections, exports }) => {
+      const at = threadLayout(connections, exports).exports + index * EXPORT.cells;
+      return new Float64Array(memory).subarray(at, at + EXPORT.cells);
+    });
   }
 
   get requests(): Float64Array {
-    return this.#sum((part) => part.requests);
+    return byCommand((operation) => this.#sum(operation + OPERATION.requests));
   }
 
   get errors(): Float64Array {
-    return this.#sum((part) => part.errors);
+    return byCommand((operation) => {
+      let sum = 0;
+      for (let at = OPERATION.errors; at < OPERATION.latencyCounts; at++) sum += this.#sum(operation + at);
+      return sum;
+    });
   }
 
   get bytes(): Float64Array {
-    return this.#sum((part) => part.bytes);
+    const [read, written] = [0, 1].map((command) => this.#sum(operationAt(command) + OPERATION.bytes));
+    return Float64Array.of(read!, written!);
   }
 
   get connections(): Float64Array {
-    return this.#sum((part) => part.connections);
+    return Float64Array.of(this.#sum(EXPORT.connections), this.#sum(EXPORT.connectionsTotal));
   }
 
-  #sum(of: (part: ExportCounters) => Float64Array): Float64Array {
-    return this.#parts.map(of).reduce((sums, counts) => sums.map((sum, i) => sum + counts[i]!));
+  #sum(at: number): number {
+    return this.#parts.reduce((sum, cells) => sum + cells[at]!, 0);
   }
 }
 
-/** Index into the per-command arrays of {@link ExportCounters} for a command number from the wire. */
-export const UNKNOWN_COMMAND_INDEX = 15;
+function operationAt(command: number): number {
+  return EXPORT.operations + command * OPERATION.cells;
+}
+
+function byCommand(value: (operation: number) => number): Float64Array {
+  const values = new Float64Array(COMMANDS);
+  for (let command = 0; command <= LAST_COMMAND; command++) {
+    const index = command === UNKNOWN_COMMAND ? UNKNOWN_COMMAND_INDEX : command;
+    values[index] = value(operationAt(command));
+  }
+  return values;
+}

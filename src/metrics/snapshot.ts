@@ -18,8 +18,8 @@ export interface ServerSnapshot {
   readonly connections: readonly ConnectionSnapshot[];
   /** One for each thread that serves connections. */
   readonly reactors: readonly ReactorSnapshot[];
-  /** Handshakes that led to nothing, by reason; the reasons are few and fixed. */
-  readonly handshakeFailures: Readonly<Record<string, number>>;
+  /** Handshakes that led to nothing, by reason; all reasons are there. */
+  readonly handshakeFailures: Readonly<Record<HandshakeFailure, number>>;
   /** What an operator should look at, in plain words. */
   readonly warnings: readonly Warning[];
 }
@@ -38,6 +38,28 @@ export const OPERATIONS = Object.freeze([
 
 export type Operation = (typeof OPERATIONS)[number];
 
+/** Why a handshake led to nothing. */
+export const HANDSHAKE_FAILURES = Object.freeze([
+  /** The client closed the connection, or it broke. */
+  'closed',
+  /** The client ended it as the protocol has it, by ABORT: a list of exports may be all that it wanted. */
+  'abort',
+  /** It took too long. */
+  'timeout',
+  /** The client broke a rule of the protocol. */
+  'protocol_error',
+  /** The client asked for an export that is not there, and for no other afterwards. */
+  'unknown_export',
+  /** There was no buffer memory for it. */
+  'no_memory',
+  'too_many_connections',
+  /** No thread could take it. */
+  'no_thread',
+  'server_stopping',
+] as const);
+
+export type HandshakeFailure = (typeof HANDSHAKE_FAILURES)[number];
+
 /** How long things took: `counts[i]` are those of at most `LATENCY_BOUNDS_SECONDS[i]`, the last those beyond all bounds. Not cumulative. */
 export interface LatencySnapshot {
   readonly counts: readonly number[];
@@ -52,7 +74,10 @@ export interface OperationSnapshot {
   readonly errors: Readonly<Record<string, number>>;
   /** From having parsed the request to having its answer on the way to the socket. */
   readonly latency: LatencySnapshot;
-  /** The disk's share of it: from handing I/O to the kernel until the last of it is complete. */
+  /**
+   * The disk's share of it: the time in which I/O of it was at work, or stood in line. Requests that led to no I/O are not
+   * among its counts.
+   */
   readonly diskLatency: LatencySnapshot;
 }
 
@@ -71,9 +96,11 @@ export interface ExportSnapshot {
   /** Why it is not direct, in plain words; empty where it is. */
   readonly bufferedBecause: string;
   readonly operations: Readonly<Record<Operation, OperationSnapshot>>;
-  /** Requests being carried out, and the most there ever were at once. */
+  /** Requests being carried out, and the most there ever were at once (with several threads, the sum of what each had at most). */
   readonly inFlight: number;
   readonly inFlightMost: number;
+  /** Requests whose client was gone before they could be answered: requests = answered + given up + in flight. */
+  readonly requestsGivenUp: number;
   /** Requests that did not fit the alignment of direct I/O and were mended by reading more, or by read-modify-write. */
   readonly alignmentFixes: number;
   readonly connections: number;
@@ -104,6 +131,9 @@ export interface ConnectionSnapshot {
   readonly writtenBytes: number;
   readonly errors: number;
   readonly inFlight: number;
+  /** On the wire since the handshake. */
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
   /** Thread that serves it, from 0. */
   readonly reactor: number;
 }
@@ -129,6 +159,8 @@ export interface ReactorSnapshot {
   readonly backpressureStops: number;
   /** The longest that the event loop was late in the last second. */
   readonly loopLagSeconds: number;
+  /** When its event loop last wrote that down, which it does once a second: older than that, and it hangs. Ms since 1970. */
+  readonly aliveAtMs: number;
 }
 
 export interface Warning {

@@ -1,5 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { ExportCounters } from '../metrics/counters.js';
+import type { ConnectionTotals, ObservedConnection, ServerObservation } from '../metrics/observation.js';
+import type { HandshakeFailure, ServerSnapshot } from '../metrics/snapshot.js';
 
 /** How an export reaches its file: `auto` takes direct I/O where the file can do it, and says so where it can't. */
 export type DirectMode = 'auto' | 'on' | 'off';
@@ -55,6 +57,8 @@ export interface ServerOptions {
    * and memory and requests in flight are divided among them: at least 8 MiB and 16 for each.
    */
   readonly threads?: number;
+  /** Requests that take longer are logged, ms (1 to 3 600 000), or `off`. Default 1000. */
+  readonly slowRequestMs?: number | 'off';
   /** Default: log nothing. */
   readonly logger?: Logger;
 }
@@ -68,16 +72,23 @@ export interface ServedExport {
   readonly readOnly: boolean;
   /** Whether I/O is direct; with `auto` this is what was found. */
   readonly direct: boolean;
-  /** Live; with more than one thread, look at it anew each time: what it holds is the sums at that moment. */
+  /** A few of its counters; look at it anew each time: what it holds is the sums at that moment. All there is has {@link Server.snapshot}. */
   readonly counters: ExportCounters;
 }
 
-/** Events: `connection` and `disconnect` (ConnectionInfo). */
+/** Events: `connection` and `disconnect` (ConnectionInfo), and `draining` when a stop begins. */
 export interface Server extends EventEmitter {
   readonly exports: readonly ServedExport[];
   readonly defaultExport: string;
   /** Starts to listen; resolves to the address as bound (a real port instead of 0). Throws AIONBD_E_LISTEN. */
   listen(address: ListenAddress): Promise<ListenAddress>;
+  /** Everything that is counted, and what the filesystems say now. */
+  snapshot(): Promise<ServerSnapshot>;
+  /**
+   * What a SnapshotReader on another thread needs: shared memory and plain facts, as of now. The events tell it of
+   * what comes later.
+   */
+  observation(): ServerObservation;
   /**
    * Stops: no new connections, requests in flight are finished, new ones are answered ESHUTDOWN, then everything is
    * synced and closed. Connections that are not done after `deadlineMs` (default 4000) are cut.
@@ -92,6 +103,12 @@ export interface ConnectionInfo {
   readonly peer: string;
   /** Export chosen, or undefined if the handshake did not get that far. */
   readonly exportName: string | undefined;
-  /** Why it ended; only in `disconnect`. */
+  /** What it is, once it has chosen its export. */
+  readonly session?: ObservedConnection;
+  /** Why it ended; only in `disconnect`, as are the others: */
   readonly reason?: string;
+  /** What it has done, if it had come as far as to choose an export; */
+  readonly totals?: ConnectionTotals;
+  /** and why not, if it had not. */
+  readonly failure?: HandshakeFailure;
 }

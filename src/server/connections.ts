@@ -9,13 +9,20 @@ import {
   Ring,
 } from '../engine/ring.js';
 import { FRAME_BYTES, Slab } from '../engine/slab.js';
+import { META_CONTEXTS } from '../export/contexts.js';
 import type { Export } from '../export/export.js';
+import type { Say } from '../log/lines.js';
+import type { ConnectionTotals, ObservedConnection } from '../metrics/observation.js';
+import type { ConnectionRecord, ThreadRecord } from '../metrics/record.js';
+import type { HandshakeFailure } from '../metrics/snapshot.js';
 import { Client, STATUS_OPEN, type Terms } from '../transmission/client.js';
 import { TAG_NUMBER_MASK } from '../transmission/core.js';
 import { Transmission } from '../transmission/transmission.js';
-import type { ConnectionInfo, Logger } from './api.js';
+import type { ConnectionInfo } from './api.js';
 import { Handshake } from './handshake.js';
+import { HandshakeLog } from './handshake-log.js';
 import type { Home, HomeEvents } from './home.js';
+import { PROBE_BYTES, PROBE_TAGS, type Probed, Prober } from './prober.js';
 import type { Registry } from './registry.js';
 
 /** Requests that are on their way when a stop begins are still answered ESHUTDOWN, ms. */
@@ -28,6 +35,8 @@ export interface Shares {
   readonly queueDepth: number;
   readonly busyPoll: BusyPoll;
   readonly handshakeDeadlineMs: number;
+  /** May be infinite. */
+  readonly slowRequestMs: number;
 }
 
 /** One connection, from its beginning to its close. */
@@ -38,6 +47,8 @@ interface Connection {
   exportName: string | undefined;
   handshake: Handshake | undefined;
   client: Client | undefined;
+  session: ObservedConnection | undefined;
+  failure: HandshakeFailure | undefined;
   deadline: NodeJS.Timeout | undefined;
   reason: string;
   closing: boolean;
@@ -46,12 +57,16 @@ interface Connection {
 /** The connections of one reactor: their handshakes, their requests, and their ends. */
 export class Connections implements CompletionSink, Home {
   readonly #shares: Shares;
-  readonly #logger: Logger;
+  readonly #say: Say;
+  readonly #handshakes: HandshakeLog;
   readonly #events: HomeEvents;
   readonly #ring: Ring;
   readonly #slab: Slab;
   readonly #registry: Registry;
+  readonly #record: ThreadRecord;
+  readonly #thread: number;
   readonly #transmission: Transmission;
+  #prober: Prober | undefined;
   /** By the reactor's number. */
   readonly #connections: (Connection | undefined)[] = [];
   #count = 0;
@@ -60,19 +75,32 @@ export class Connections implements CompletionSink, Home {
   accepted: (listener: number, result: number) => void = () => {};
 
   /** A ring with memory for all of this. Throws AIONBD_E_AIO_LIMIT, AIONBD_E_MEMORY or AIONBD_E_ADDON. */
-  static openRing({ bufferMemoryBytes, queueDepth, busyPoll }: Shares): Ring {
-    return new Ring({ memoryBytes: headerBytes(queueDepth) + bufferMemoryBytes, queueDepth, busyPoll });
+  static openRing({ bufferMemoryBytes, queueDepth, busyPoll }: Shares, record: ThreadRecord): Ring {
+    const memoryBytes = headerBytes(queueDepth) + bufferMemoryBytes;
+    return new Ring({ memoryBytes: memoryBytes + PROBE_BYTES, queueDepth, busyPoll, counters: record.ring });
   }
 
-  /** `ring` comes from {@link openRing} with the same shares. */
-  constructor(ring: Ring, shares: Shares, registry: Registry, logger: Logger, events: HomeEvents) {
+  /** `ring` comes from {@link openRing} with the same shares and record; `thread` is the number of this thread. */
+  constructor(
+    ring: Ring,
+    shares: Shares,
+    registry: Registry,
+    say: Say,
+    events: HomeEvents,
+    record: ThreadRecord,
+    thread: number,
+  ) {
+    this.#record = record;
+    this.#thread = thread;
     this.#ring = ring;
     this.#shares = shares;
     this.#registry = registry;
-    this.#logger = logger;
+    this.#say = say;
+    this.#handshakes = new HandshakeLog(say);
     this.#events = events;
     this.#slab = new Slab(headerBytes(shares.queueDepth), shares.bufferMemoryBytes);
-    this.#transmission = new Transmission(ring, this.#slab, shares.queueDepth, 0, logger);
+    const { queueDepth, slowRequestMs } = shares;
+    this.#transmission = new Transmission(ring, this.#slab, queueDepth, 0, { say, slowRequestMs }, record);
     ring.attach(this);
   }
 
@@ -80,10 +108,19 @@ export class Connections implements CompletionSink, Home {
     return this.#count;
   }
 
+  /** From now on these are probed, as often as somebody wants to know. */
+  probe(probed: readonly Probed[]): void {
+    const buffer = headerBytes(this.#shares.queueDepth) + this.#shares.bufferMemoryBytes;
+    this.#prober = new Prober(this.#ring, buffer, probed, () => this.#record.probesWantedAtMs);
+  }
+
   tick(): void {
+    this.#prober?.tick();
     this.#transmission.endStalled(this.#clients(), Date.now());
     this.#slab.releaseQuiet(this.#ring);
     this.#ring.kick();
+    this.#transmission.lookForSlow();
+    this.#handshakes.look();
   }
 
   // ---- completions ----
@@ -104,7 +141,8 @@ export class Connections implements CompletionSink, Home {
         this.#closed(tag);
         return;
       default:
-        this.#transmission.fileDone(op, tag, result);
+        if (tag < PROBE_TAGS) this.#transmission.fileDone(op, tag, result);
+        else this.#prober?.complete(tag, result);
     }
   }
 
@@ -126,21 +164,21 @@ export class Connections implements CompletionSink, Home {
     connection.handshake = Handshake.begin(this.#ring, this.#slab, number, this.#registry, {
       chosen: (offer, terms, start, end) =>
         this.#chosen(connection, this.#registry.exportOf(offer), terms, start, end),
-      failed: (reason) => this.#end(connection, reason),
+      failed: (reason, failure) => this.#end(connection, reason, failure),
     });
     if (!connection.handshake) {
       this.#transmission.turnedAway();
-      this.#end(connection, 'there is no buffer memory left; raise --buffer-memory');
+      this.#end(connection, 'there is no buffer memory left; raise --buffer-memory', 'no_memory');
       return;
     }
     connection.deadline = setTimeout(() => {
-      this.#end(connection, `the handshake took longer than ${handshakeDeadlineMs} ms`);
+      this.#end(connection, `the handshake took longer than ${handshakeDeadlineMs} ms`, 'timeout');
       this.#ring.kick();
     }, handshakeDeadlineMs);
   }
 
-  refuse(number: number, id: number, peer: string, reason: string): void {
-    this.#end(this.#add(number, id, peer), reason);
+  refuse(number: number, id: number, peer: string, reason: string, failure: HandshakeFailure): void {
+    this.#end(this.#add(number, id, peer), reason, failure);
   }
 
   #add(number: number, id: number, peer: string): Connection {
@@ -151,6 +189,8 @@ export class Connections implements CompletionSink, Home {
       exportName: undefined,
       handshake: undefined,
       client: undefined,
+      session: undefined,
+      failure: undefined,
       deadline: undefined,
       reason: '',
       closing: false,
@@ -168,19 +208,50 @@ export class Connections implements CompletionSink, Home {
     connection.exportName = target.name;
     const block = handshake.receiveBlock;
     const { number, peer } = connection;
-    const client = new Client(number, target, peer, block, FRAME_BYTES, start, end, terms);
+    const record = this.#record.connect(connection.id);
+    const client = new Client(number, target, peer, record, block, FRAME_BYTES, start, end, terms);
     connection.client = client;
-    const { replies } = terms;
-    this.#logger.info({ connection: connection.id, peer, export: target.name, replies }, 'connected');
+    connection.session = this.#sessionOf(connection, target, terms, record);
+    const { replies, metaContexts, reactor } = connection.session;
+    this.#say('connected', {
+      connection: connection.id,
+      peer,
+      export: target.name,
+      replies,
+      contexts: metaContexts,
+      thread: reactor,
+    });
     this.#events.began(infoOf(connection));
     if (this.#registry.shuttingDown) this.#transmission.refuseNew(client);
     this.#transmission.open(client);
   }
 
+  #sessionOf(
+    { id, peer }: Connection,
+    target: Export,
+    { replies, metaContexts }: Terms,
+    { slot }: ConnectionRecord,
+  ): ObservedConnection {
+    return {
+      id,
+      peer,
+      exportName: target.name,
+      startedAtMs: Date.now(),
+      replies,
+      metaContexts: META_CONTEXTS.filter((context) => metaContexts.includes(context.id)).map(
+        ({ name }) => name,
+      ),
+      reactor: this.#thread,
+      slot,
+    };
+  }
+
   /** Ends a connection that has no client yet; a client is ended by the transmission. */
-  #end(connection: Connection, reason: string): void {
+  #end(connection: Connection, reason: string, failure: HandshakeFailure): void {
     if (connection.closing || connection.client) return;
     connection.closing = true;
+    connection.failure = failure;
+    this.#record.handshakeFailed(failure);
     connection.reason = reason;
     clearTimeout(connection.deadline);
     connection.handshake?.abandon();
@@ -194,18 +265,39 @@ export class Connections implements CompletionSink, Home {
     this.#connections[number] = undefined;
     this.#count--;
     const { client, handshake } = connection;
+    let totals: ConnectionTotals | undefined;
     if (client) {
+      totals = client.record.totals();
+      this.#record.disconnect(client.record);
       this.#transmission.closed(client);
       connection.reason = client.reason;
     } else if (handshake) {
       this.#slab.give(handshake.receiveBlock);
       this.#slab.give(handshake.sendBlock);
     }
-    const fields = { connection: connection.id, peer: connection.peer, reason: connection.reason };
-    if (client) this.#logger.info({ ...fields, export: client.target.name }, 'disconnected');
-    else this.#logger.debug(fields, 'the handshake led to nothing');
-    this.#events.ended(infoOf(connection));
+    this.#sayEnd(connection, totals);
+    this.#events.ended(infoOf(connection, totals));
     if (this.#count === 0) this.#allGone?.();
+  }
+
+  #sayEnd({ id, peer, session, reason, failure }: Connection, totals: ConnectionTotals | undefined): void {
+    if (session === undefined || totals === undefined) {
+      this.#handshakes.failed(id, peer, failure ?? 'closed', reason);
+      return;
+    }
+    const { requests, readBytes, writtenBytes, errors } = totals;
+    this.#say('disconnected', {
+      connection: id,
+      peer,
+      export: session.exportName,
+      reason,
+      // The clock of the day may be set back meanwhile.
+      seconds: Math.max(Date.now() - session.startedAtMs, 0) / 1000,
+      requests,
+      readBytes,
+      writtenBytes,
+      errors,
+    });
   }
 
   // ---- the end ----
@@ -236,8 +328,10 @@ export class Connections implements CompletionSink, Home {
   }
 
   /** Waits for I/O whose connection is gone; only then is everything that will ever be written on its way. */
-  shutdown(): Promise<void> {
-    return this.#ring.shutdown();
+  async shutdown(): Promise<void> {
+    await this.#ring.shutdown();
+    this.#transmission.endLog();
+    this.#handshakes.flush();
   }
 
   #clients(): Client[] {
@@ -249,7 +343,7 @@ export class Connections implements CompletionSink, Home {
     for (const connection of this.#connections) {
       if (!connection) continue;
       const { client } = connection;
-      if (!client) this.#end(connection, 'the server stops');
+      if (!client) this.#end(connection, 'the server stops', 'server_stopping');
       else if (mustEnd) this.#transmission.drop(client, 'the server stops; requests were still in flight');
       else if (client.status === STATUS_OPEN) this.#transmission.leave(client, 'the server stops');
     }
@@ -260,7 +354,15 @@ function headerBytes(queueDepth: number): number {
   return Math.ceil(Transmission.headerBytes(queueDepth) / FRAME_BYTES) * FRAME_BYTES;
 }
 
-function infoOf(connection: Connection): ConnectionInfo {
-  const { id, peer, exportName, reason } = connection;
-  return reason === '' ? { id, peer, exportName } : { id, peer, exportName, reason };
+function infoOf(connection: Connection, totals?: ConnectionTotals): ConnectionInfo {
+  const { id, peer, exportName, session, reason, failure } = connection;
+  return {
+    id,
+    peer,
+    exportName,
+    ...(session && { session }),
+    ...(reason !== '' && { reason }),
+    ...(totals && { totals }),
+    ...(failure && { failure }),
+  };
 }

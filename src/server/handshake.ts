@@ -1,17 +1,20 @@
 import type { Ring } from '../engine/ring.js';
 import { FRAME_BYTES, type Slab } from '../engine/slab.js';
+import type { HandshakeFailure } from '../metrics/snapshot.js';
 import type { ExportDirectory, ExportOffer } from '../negotiation/directory.js';
 import { Negotiation } from '../negotiation/negotiation.js';
 import type { NegotiationNext } from '../negotiation/step.js';
 import type { Terms } from '../transmission/client.js';
 import { TAG_KIND_SHIFT, TAG_OTHER } from '../transmission/core.js';
 
+const LONGEST_SHOWN_NAME = 120;
+
 /** What a handshake leads to. */
 export interface HandshakeEvents {
   /** The client has chosen; `start` to `end` in memory are its first requests, in the receive block. */
   chosen(offer: ExportOffer, terms: Terms, start: number, end: number): void;
   /** The connection is to be closed. */
-  failed(reason: string): void;
+  failed(reason: string, failure: HandshakeFailure): void;
 }
 
 /**
@@ -33,6 +36,8 @@ export class Handshake {
   #end: number;
   #sending = false;
   #ended = false;
+  /** The name that the client asked for last, if it is no export's. */
+  #askedInVain: string | undefined;
 
   /** Undefined when there is no memory for another handshake. */
   static begin(
@@ -63,7 +68,17 @@ export class Handshake {
     this.#ring = ring;
     this.#connection = connection;
     this.#events = events;
-    this.#negotiation = new Negotiation(directory);
+    this.#negotiation = new Negotiation({
+      list: () => directory.list(),
+      find: (name) => {
+        const offer = directory.find(name);
+        this.#askedInVain = offer === undefined ? name : undefined;
+        return offer;
+      },
+      get shuttingDown() {
+        return directory.shuttingDown;
+      },
+    });
     this.#receiveBlock = receiveBlock;
     this.#sendBlock = sendBlock;
     this.#start = receiveBlock;
@@ -86,6 +101,7 @@ export class Handshake {
     if (result <= 0) {
       this.#fail(
         result === 0 ? 'the client left during the handshake' : `receiving failed (errno ${-result})`,
+        'closed',
       );
       return;
     }
@@ -101,7 +117,7 @@ export class Handshake {
   sent(result: number): void {
     this.#sending = false;
     if (this.#ended) return;
-    if (result < 0) this.#fail(`sending failed (errno ${-result})`);
+    if (result < 0) this.#fail(`sending failed (errno ${-result})`, 'closed');
     else this.#proceed();
   }
 
@@ -110,9 +126,11 @@ export class Handshake {
     this.#ended = true;
   }
 
-  #fail(reason: string): void {
+  #fail(reason: string, failure: HandshakeFailure): void {
     this.#ended = true;
-    this.#events.failed(reason);
+    const name = this.#askedInVain;
+    if (name === undefined) this.#events.failed(reason, failure);
+    else this.#events.failed(`there is no export ${quoted(name)}`, 'unknown_export');
   }
 
   #proceed(): void {
@@ -131,7 +149,7 @@ export class Handshake {
         this.#events.chosen(next.offer, next.negotiated, this.#start, this.#end);
         return;
       case 'close':
-        this.#fail(next.reason);
+        this.#fail(next.reason, next.orderly ? 'abort' : 'protocol_error');
         return;
     }
   }
@@ -145,4 +163,8 @@ export class Handshake {
     const tag = (TAG_OTHER << TAG_KIND_SHIFT) | this.#connection;
     this.#ring.send(this.#connection, 0, 0, this.#sendBlock, count, tag);
   }
+}
+
+function quoted(name: string): string {
+  return JSON.stringify(name.length > LONGEST_SHOWN_NAME ? `${name.slice(0, LONGEST_SHOWN_NAME)}…` : name);
 }

@@ -1,3 +1,4 @@
+import type { HandshakeFailure } from '../metrics/snapshot.js';
 import type { ConnectionInfo } from './api.js';
 
 /** Where accepted connections live: one reactor on the main thread, or several on threads of their own. */
@@ -7,7 +8,7 @@ export interface Home {
   /** An accepted connection, by the number that the accepting ring has for it. `id` is the server's. */
   begin(number: number, id: number, peer: string): void;
   /** One that there is no room for. */
-  refuse(number: number, id: number, peer: string, reason: string): void;
+  refuse(number: number, id: number, peer: string, reason: string, failure: HandshakeFailure): void;
   /** Looks for connections that stand still; to be called now and then. */
   tick(): void;
   /**

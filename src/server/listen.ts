@@ -28,7 +28,7 @@ export async function listenOn(ring: Ring, address: ListenAddress): Promise<List
   }
   const host = isIP(address.host) ? address.host : await resolve(address);
   const listener = ring.native.listenTcp(host, address.port, BACKLOG);
-  if (listener < 0) throw listenError(shown(address), -listener);
+  if (listener < 0) throw listenError(shownAddress(address), -listener);
   return { listener, address: { ...address, port: ring.native.listenerPort(listener) } };
 }
 
@@ -59,7 +59,8 @@ function socketFileAt(path: string): string | undefined {
   }
 }
 
-function shown(address: ListenAddress): string {
+/** As in `--listen`. */
+export function shownAddress(address: ListenAddress): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
@@ -68,7 +69,7 @@ async function resolve(address: ListenAddress & { kind: 'tcp' }): Promise<string
   try {
     return (await lookup(address.host)).address;
   } catch (cause) {
-    const message = `cannot listen on ${shown(address)}: the host name does not resolve; use an IP address`;
+    const message = `cannot listen on ${shownAddress(address)}: the host name does not resolve; use an IP address`;
     throw new AionbdError('AIONBD_E_LISTEN', message, { cause });
   }
 }

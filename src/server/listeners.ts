@@ -21,6 +21,11 @@ export class Listeners {
     this.#trouble = new AcceptTrouble(logger);
   }
 
+  /** As bound, in the order in which they were added. */
+  get addresses(): readonly ListenAddress[] {
+    return [...this.#listening.values()].map(({ address }) => address);
+  }
+
   /** Resolves to the address as bound. Throws AIONBD_E_LISTEN. */
   async add(address: ListenAddress): Promise<ListenAddress> {
     const listening = await listenOn(this.#ring, address);

@@ -1,7 +1,9 @@
 import type { Backing } from '../engine/backing.js';
 import type { SharedVolumeMemory } from '../engine/shared-volume.js';
 import type { ErrorCode } from '../errors.js';
-import type { ConnectionInfo, Logger } from './api.js';
+import type { LineFields, LineName } from '../log/lines.js';
+import type { ObservedThread } from '../metrics/observation.js';
+import type { ConnectionInfo } from './api.js';
 import type { Shares } from './connections.js';
 
 /** A file as one thread uses it: descriptors of its own, and what all have in common. */
@@ -16,17 +18,18 @@ export interface ExportPlan {
   readonly readOnly: boolean;
   /** Index among the volumes. */
   readonly volume: number;
-  /** Of this thread alone; see {@link ExportCounters}. */
-  readonly counters: SharedArrayBuffer;
 }
 
 /** What a thread is started with. */
 export interface ThreadPlan {
   readonly shares: Shares;
-  /** How many there are. */
+  /** Which one it is, from 0, and how many there are. */
+  readonly thread: number;
   readonly threads: number;
   readonly volumes: readonly VolumePlan[];
   readonly exports: readonly ExportPlan[];
+  /** Where it counts. */
+  readonly record: ObservedThread;
   readonly defaultExport: string;
   /** Int32: descriptors of connections on their way to the thread, see {@link Handover}. */
   readonly handover: SharedArrayBuffer;
@@ -48,10 +51,14 @@ export type Report =
   | { readonly kind: 'failed'; readonly code: ErrorCode | undefined; readonly message: string }
   | { readonly kind: 'began'; readonly info: ConnectionInfo }
   | { readonly kind: 'ended'; readonly info: ConnectionInfo }
-  | {
-      readonly kind: 'log';
-      readonly level: keyof Logger;
-      readonly fields: object;
-      readonly message: string;
-    }
+  | LineReport
   | { readonly kind: 'drained' };
+
+/** A line of the log, for the thread that has it. */
+export type LineReport = {
+  readonly [Name in LineName]: {
+    readonly kind: 'line';
+    readonly name: Name;
+    readonly fields: LineFields[Name];
+  };
+}[LineName];

@@ -1,7 +1,18 @@
 import { EventEmitter } from 'node:events';
 import { Ring } from '../engine/ring.js';
 import type { Export } from '../export/export.js';
-import { ExportCounters, SummedCounters } from '../metrics/counters.js';
+import { type Say, sayTo } from '../log/lines.js';
+import { RecordedCounters } from '../metrics/counters.js';
+import { lookUpFile } from '../metrics/look-up-file.js';
+import type {
+  ObservedConnection,
+  ObservedExport,
+  ObservedThread,
+  ServerObservation,
+} from '../metrics/observation.js';
+import { ThreadRecord } from '../metrics/record.js';
+import type { ServerSnapshot } from '../metrics/snapshot.js';
+import { SnapshotReader } from '../metrics/snapshot-reader.js';
 import type {
   ConnectionInfo,
   ExportOptions,
@@ -14,11 +25,14 @@ import type {
 import { Connections } from './connections.js';
 import { Handover } from './handover.js';
 import type { Home, HomeEvents } from './home.js';
+import { shownAddress } from './listen.js';
 import { AcceptSink, Listeners } from './listeners.js';
+import { LoopLag } from './loop-lag.js';
 import type { ThreadPlan } from './messages.js';
 import { checkExports, Registry } from './registry.js';
 import { checkedSettings, type Settings, sharesOf } from './settings.js';
 import { Threads } from './threads.js';
+import { readVersion } from './version.js';
 import { Volumes } from './volumes.js';
 
 /** How often connections that stand still, and files that somebody else has written, are looked for, ms. */
@@ -55,6 +69,7 @@ class NbdServer extends EventEmitter implements Server {
   readonly #options: ServerOptions;
   readonly #settings: Settings;
   readonly #logger: Logger;
+  readonly #say: Say;
   readonly #volumes: Volumes;
   /** The ring that accepts. With one thread it does all the rest, too. */
   #ring: Ring | undefined;
@@ -63,9 +78,23 @@ class NbdServer extends EventEmitter implements Server {
   #nextId = 1;
   #closed: Promise<void> | undefined;
   #check: NodeJS.Timeout | undefined;
+  #lag: LoopLag | undefined;
+  #observed: readonly ObservedExport[] = [];
+  readonly #startedAtMs = Date.now();
+  /** Where the threads that serve count, and the one that only accepts. */
+  #threads: readonly ObservedThread[] = [];
+  #acceptor: ObservedThread | undefined;
+  /** Those in the transmission phase. */
+  readonly #sessions = new Map<number, ObservedConnection>();
   readonly #events: HomeEvents = {
-    began: (info: ConnectionInfo) => void this.emit('connection', info),
-    ended: (info: ConnectionInfo) => void this.emit('disconnect', info),
+    began: (info: ConnectionInfo) => {
+      if (info.session) this.#sessions.set(info.id, info.session);
+      this.emit('connection', info);
+    },
+    ended: (info: ConnectionInfo) => {
+      this.#sessions.delete(info.id);
+      this.emit('disconnect', info);
+    },
   };
 
   constructor(options: ServerOptions, settings: Settings, volumes: Volumes) {
@@ -73,27 +102,27 @@ class NbdServer extends EventEmitter implements Server {
     this.#options = options;
     this.#settings = settings;
     this.#logger = options.logger ?? SILENT;
+    this.#say = sayTo(this.#logger);
     this.#volumes = volumes;
   }
 
   /** All connections live in the ring that accepts them. */
   serveHere(): void {
     const shares = sharesOf(this.#settings);
-    const ring = Connections.openRing(shares);
+    const memory = ThreadRecord.allocate(this.#settings.maxConnections, this.#options.exports.length);
+    const record = new ThreadRecord(memory);
+    this.#threads = [memory];
+    const ring = Connections.openRing(shares, record);
     this.#ring = ring;
     this.#volumes.attach(ring);
-    const targets: Export[] = this.#options.exports.map((given) => {
+    const targets: Export[] = this.#options.exports.map((given, i) => {
       const volume = this.#volumes.of(given.path);
-      const counters = new ExportCounters();
-      return { ...named(given), sizeBytes: volume.sizeBytes, volume, counters };
+      return { ...named(given), sizeBytes: volume.sizeBytes, volume, record: record.exports[i]! };
     });
     const registry = new Registry(targets, this.#options.defaultExport);
-    const connections = new Connections(ring, shares, registry, this.#logger, this.#events);
-    this.#begin(
-      ring,
-      connections,
-      targets.map(({ counters }) => counters),
-    );
+    const connections = new Connections(ring, shares, registry, this.#say, this.#events, record, 0);
+    connections.probe(targets.map(({ volume, record: { probe } }) => ({ volume, record: probe })));
+    this.#begin(ring, connections, record);
     this.defaultExport = registry.defaultExport;
     connections.accepted = (listener, result) => this.#listeners.complete(listener, result);
   }
@@ -106,35 +135,39 @@ class NbdServer extends EventEmitter implements Server {
     const ring = new Ring(ACCEPTING_RING);
     this.#ring = ring;
     this.#volumes.share();
-    const counters = exports.map(() => Array.from({ length: threads }, ExportCounters.allocateShared));
-    const plans: ThreadPlan[] = Array.from({ length: threads }, (_, thread) => ({
+    this.#threads = Array.from({ length: threads }, () =>
+      ThreadRecord.allocate(maxConnections, exports.length),
+    );
+    this.#acceptor = ThreadRecord.allocate(0, 0);
+    const record = new ThreadRecord(this.#acceptor);
+    const plans: ThreadPlan[] = this.#threads.map((memory, thread) => ({
       shares: sharesOf(this.#settings),
+      thread,
       threads,
       volumes: this.#volumes.planForThread(),
-      exports: exports.map((given, i) => ({
-        ...named(given),
-        volume: this.#volumes.indexOf(given.path),
-        counters: counters[i]![thread]!,
-      })),
+      exports: exports.map((given) => ({ ...named(given), volume: this.#volumes.indexOf(given.path) })),
+      record: memory,
       defaultExport: this.defaultExport,
       handover: Handover.allocate(maxConnections),
     }));
-    const home = await Threads.start(ring, plans, this.#logger, this.#events);
-    this.#begin(
-      ring,
-      home,
-      counters.map((parts) => new SummedCounters(parts.map((memory) => new ExportCounters(memory)))),
-    );
+    const home = await Threads.start(ring, plans, this.#logger, this.#say, this.#events, record);
+    this.#begin(ring, home, record);
     ring.attach(new AcceptSink(this.#listeners));
   }
 
-  #begin(ring: Ring, home: Home, counters: readonly ExportCounters[]): void {
+  #begin(ring: Ring, home: Home, record: ThreadRecord): void {
     this.#home = home;
     this.#listeners = new Listeners(ring, this.#logger, (number) => this.#accepted(ring, number));
     this.exports = Object.freeze(
-      this.#options.exports.map((given, i) => served(given, this.#volumes, counters[i]!)),
+      this.#options.exports.map((given, i) =>
+        served(given, this.#volumes, new RecordedCounters(this.#threads, i)),
+      ),
     );
+    this.#observed = this.exports.map((target) => observed(target, this.#volumes));
+    record.alive(Date.now(), 0);
+    this.#lag = new LoopLag();
     this.#check = setInterval(() => {
+      record.alive(Date.now(), this.#lag?.takeSeconds() ?? 0);
       this.#volumes.checkUnchanged(this.#logger);
       this.#listeners.tick();
       home.tick();
@@ -151,11 +184,38 @@ class NbdServer extends EventEmitter implements Server {
     const peer = ring.native.peerName(number);
     const { maxConnections } = this.#settings;
     if (this.#home.count < maxConnections) this.#home.begin(number, id, peer);
-    else this.#home.refuse(number, id, peer, `there are ${maxConnections} connections already`);
+    else {
+      const reason = `there are ${maxConnections} connections already`;
+      this.#home.refuse(number, id, peer, reason, 'too_many_connections');
+    }
+  }
+
+  observation(): ServerObservation {
+    return {
+      version: readVersion(),
+      pid: process.pid,
+      startedAtMs: this.#startedAtMs,
+      state: this.#closed ? 'draining' : 'serving',
+      listeners: this.#listeners.addresses.map(shownAddress),
+      exports: this.#observed,
+      threads: this.#threads,
+      acceptor: this.#acceptor,
+      connections: [...this.#sessions.values()],
+    };
+  }
+
+  async snapshot(): Promise<ServerSnapshot> {
+    const reader = new SnapshotReader(this.observation());
+    await Promise.all(
+      reader.exports.map(async (target, index) => reader.fileFacts(index, await lookUpFile(target))),
+    );
+    return reader.snapshot();
   }
 
   close(deadlineMs = DEFAULT_STOP_DEADLINE_MS): Promise<void> {
-    this.#closed ??= this.#stop(deadlineMs);
+    if (this.#closed) return this.#closed;
+    this.#closed = this.#stop(deadlineMs);
+    this.emit('draining');
     return this.#closed;
   }
 
@@ -163,6 +223,7 @@ class NbdServer extends EventEmitter implements Server {
     this.#listeners.stop();
     await this.#home.drain(deadlineMs);
     clearInterval(this.#check);
+    this.#lag?.stop();
     await this.#home.shutdown();
     for (const { path, error } of await this.#volumes.sync()) {
       this.#logger.error({ path, error: error.message }, 'the last sync failed; written data may be lost');
@@ -177,11 +238,18 @@ class NbdServer extends EventEmitter implements Server {
   }
 }
 
+function observed({ counters, ...facts }: ServedExport, volumes: Volumes): ObservedExport {
+  const { blockDevice, bufferedBecause = 'direct I/O is switched off for it' } = volumes.backingOf(
+    facts.path,
+  );
+  return { ...facts, blockDevice, bufferedBecause: facts.direct ? '' : bufferedBecause };
+}
+
 function named({ name, description = '', readOnly = false }: ExportOptions) {
   return { name, description, readOnly };
 }
 
-function served(given: ExportOptions, volumes: Volumes, counters: ExportCounters): ServedExport {
+function served(given: ExportOptions, volumes: Volumes, counters: RecordedCounters): ServedExport {
   const { path, sizeBytes, directFd } = volumes.backingOf(given.path);
   return Object.freeze({ ...named(given), path, sizeBytes, direct: directFd >= 0, counters });
 }

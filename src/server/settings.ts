@@ -12,9 +12,11 @@ export interface Settings {
   readonly handshakeDeadlineMs: number;
   readonly busyPoll: 'auto' | 'off' | number;
   readonly threads: number;
+  /** Infinite for `off`. */
+  readonly slowRequestMs: number;
 }
 
-type NumberSetting = Exclude<keyof Settings, 'busyPoll'>;
+type NumberSetting = Exclude<keyof Settings, 'busyPoll' | 'slowRequestMs'>;
 
 interface Limits {
   readonly initial: number;
@@ -43,6 +45,7 @@ export function checkedSettings(options: ServerOptions): Settings {
     handshakeDeadlineMs: checked(options, 'handshakeDeadlineMs'),
     busyPoll: checkedBusyPoll(options.busyPoll ?? 'off'),
     threads: checked(options, 'threads'),
+    slowRequestMs: checkedSlowRequest(options.slowRequestMs ?? DEFAULT_SLOW_REQUEST_MS),
   });
   sharesOf(settings);
   return settings;
@@ -53,7 +56,7 @@ export function checkedSettings(options: ServerOptions): Settings {
  * made sure that it is not.
  */
 export function sharesOf(settings: Settings): Shares {
-  const { threads, handshakeDeadlineMs, busyPoll } = settings;
+  const { threads, handshakeDeadlineMs, busyPoll, slowRequestMs } = settings;
   const bufferMemoryBytes = Math.floor(settings.bufferMemoryBytes / threads / FRAME) * FRAME;
   const queueDepth = Math.floor(settings.queueDepth / threads);
   if (bufferMemoryBytes < LIMITS.bufferMemoryBytes.least) {
@@ -71,11 +74,23 @@ export function sharesOf(settings: Settings): Shares {
         `give at least --queue-depth ${16 * threads}, or fewer --threads`,
     );
   }
-  return Object.freeze({ bufferMemoryBytes, queueDepth, busyPoll, handshakeDeadlineMs });
+  return Object.freeze({ bufferMemoryBytes, queueDepth, busyPoll, handshakeDeadlineMs, slowRequestMs });
 }
 
 const FRAME = 4096;
 const LONGEST_BUSY_POLL_US = 1000;
+/** Far above what a healthy disk takes, and far below the patience of clients: that of the kernel's is 30 s and more. */
+const DEFAULT_SLOW_REQUEST_MS = 1000;
+const LONGEST_SLOW_REQUEST_MS = 3_600_000;
+
+function checkedSlowRequest(value: number | 'off'): number {
+  if (value === 'off') return Number.POSITIVE_INFINITY;
+  if (Number.isInteger(value) && value >= 1 && value <= LONGEST_SLOW_REQUEST_MS) return value;
+  throw new AionbdError(
+    'AIONBD_E_USAGE',
+    `slowRequestMs is ${value}; it must be 'off' or a whole number from 1 to ${LONGEST_SLOW_REQUEST_MS}`,
+  );
+}
 
 function checkedBusyPoll(value: 'auto' | 'off' | number): 'auto' | 'off' | number {
   if (value === 'auto' || value === 'off') return value;

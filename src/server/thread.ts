@@ -6,11 +6,14 @@ import type { Ring } from '../engine/ring.js';
 import { SharedVolume } from '../engine/shared-volume.js';
 import { Volume } from '../engine/volume.js';
 import { AionbdError } from '../errors.js';
-import { ExportCounters } from '../metrics/counters.js';
-import type { Logger } from './api.js';
+import type { Say } from '../log/lines.js';
+import { probingThread } from '../metrics/layout.js';
+import { ThreadRecord } from '../metrics/record.js';
 import { Connections } from './connections.js';
 import { Handover } from './handover.js';
-import type { Order, Report, ThreadPlan } from './messages.js';
+import type { HomeEvents } from './home.js';
+import { LoopLag } from './loop-lag.js';
+import type { LineReport, Order, Report, ThreadPlan } from './messages.js';
 import { Registry } from './registry.js';
 
 /** How often connections that stand still are looked for, ms. */
@@ -20,19 +23,34 @@ class Thread {
   readonly #port: MessagePort;
   readonly #ring: Ring;
   readonly #handover: Handover;
+  readonly #record: ThreadRecord;
   readonly #connections: Connections;
   readonly #stallCheck: NodeJS.Timeout;
+  readonly #lag = new LoopLag();
 
   constructor(port: MessagePort, plan: ThreadPlan) {
     this.#port = port;
-    this.#ring = Connections.openRing(plan.shares);
+    const record = new ThreadRecord(plan.record);
+    this.#record = record;
+    this.#ring = Connections.openRing(plan.shares, record);
     this.#handover = new Handover(plan.handover);
-    const registry = new Registry(exportsOf(plan, this.#ring), plan.defaultExport);
-    this.#connections = new Connections(this.#ring, plan.shares, registry, this.#logger(), {
+    const targets = exportsOf(plan, this.#ring, record);
+    const registry = new Registry(targets, plan.defaultExport);
+    const events: HomeEvents = {
       began: (info) => this.#report({ kind: 'began', info }),
       ended: (info) => this.#report({ kind: 'ended', info }),
-    });
-    this.#stallCheck = setInterval(() => this.#connections.tick(), STALL_CHECK_MS).unref();
+    };
+    const say = this.#sayer();
+    const { shares, thread } = plan;
+    this.#connections = new Connections(this.#ring, shares, registry, say, events, record, thread);
+    const probed = targets.filter((_, i) => probingThread(i, plan.threads) === thread);
+    this.#connections.probe(probed.map(({ volume, record: { probe } }) => ({ volume, record: probe })));
+    const tick = () => {
+      record.alive(Date.now(), this.#lag.takeSeconds());
+      this.#connections.tick();
+    };
+    record.alive(Date.now(), 0);
+    this.#stallCheck = setInterval(tick, STALL_CHECK_MS).unref();
     port.on('message', (order: Order) => this.#obey(order));
     this.#report({ kind: 'ready' });
   }
@@ -47,6 +65,7 @@ class Thread {
         return;
       case 'shutdown':
         clearInterval(this.#stallCheck);
+        this.#lag.stop();
         // With both gone the thread has nothing to wait for, and ends.
         this.#connections.shutdown().then(() => this.#port.close());
         return;
@@ -59,17 +78,19 @@ class Thread {
     const number = this.#ring.native.adopt(fd);
     if (number < 0) {
       const reason = `the connection could not be taken over (errno ${-number})`;
-      this.#report({ kind: 'ended', info: { id, peer, exportName: undefined, reason } });
+      this.#record.handshakeFailed('no_thread');
+      this.#report({
+        kind: 'ended',
+        info: { id, peer, exportName: undefined, reason, failure: 'no_thread' },
+      });
       return;
     }
     this.#connections.begin(number, id, peer);
     this.#ring.kick();
   }
 
-  #logger(): Logger {
-    const at = (level: keyof Logger) => (fields: object, message: string) =>
-      this.#report({ kind: 'log', level, fields, message });
-    return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  #sayer(): Say {
+    return (name, fields) => this.#report({ kind: 'line', name, fields } as LineReport);
   }
 
   #report(report: Report): void {
@@ -77,16 +98,16 @@ class Thread {
   }
 }
 
-function exportsOf(plan: ThreadPlan, ring: Ring) {
+function exportsOf(plan: ThreadPlan, ring: Ring, { exports }: ThreadRecord) {
   const volumes = plan.volumes.map(({ backing, shared }) => {
     // The descriptors are closed by the main thread, which has opened them.
     const borrowed = { ...backing, close() {} };
     return new Volume(ring, borrowed, new SharedVolume(shared, borrowed), plan.threads);
   });
-  return plan.exports.map(({ name, description, readOnly, volume: index, counters }) => {
+  return plan.exports.map(({ name, description, readOnly, volume: index }, i) => {
     const volume = volumes[index]!;
     const { sizeBytes } = volume;
-    return { name, description, readOnly, sizeBytes, volume, counters: new ExportCounters(counters) };
+    return { name, description, readOnly, sizeBytes, volume, record: exports[i]! };
   });
 }
 

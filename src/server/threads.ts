@@ -2,8 +2,13 @@ import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import type { Ring } from '../engine/ring.js';
 import { AionbdError } from '../errors.js';
+import type { Say } from '../log/lines.js';
+import type { ThreadRecord } from '../metrics/record.js';
+import type { HandshakeFailure } from '../metrics/snapshot.js';
+import { workerFlags } from '../worker-flags.js';
 import type { Logger } from './api.js';
 import { Handover } from './handover.js';
+import { HandshakeLog } from './handshake-log.js';
 import type { Home, HomeEvents } from './home.js';
 import type { Order, Report, ThreadPlan } from './messages.js';
 
@@ -16,6 +21,7 @@ class ThreadHandle {
   readonly #worker: Worker;
   readonly #handover: Handover;
   readonly #logger: Logger;
+  readonly #say: Say;
   readonly #events: HomeEvents;
   readonly ready: Promise<void>;
   readonly drained: Promise<void>;
@@ -30,7 +36,8 @@ class ThreadHandle {
   /** Connections that were given to it and have not ended. */
   count = 0;
 
-  constructor(name: string, plan: ThreadPlan, logger: Logger, events: HomeEvents) {
+  constructor(name: string, plan: ThreadPlan, logger: Logger, say: Say, events: HomeEvents) {
+    this.#say = say;
     this.#name = name;
     this.#logger = logger;
     this.#events = events;
@@ -41,7 +48,7 @@ class ThreadHandle {
     this.drained = new Promise((resolve) => {
       this.#resolveDrained = resolve;
     });
-    this.#worker = new Worker(ENTRY, { workerData: plan, name, ...ownFlags() });
+    this.#worker = new Worker(ENTRY, { workerData: plan, name, ...workerFlags() });
     this.exited = new Promise((resolve) => {
       this.#worker.once('exit', () => {
         this.#gone();
@@ -53,16 +60,16 @@ class ThreadHandle {
     this.#worker.on('error', (error) => this.#fail(error));
   }
 
-  /** Takes over the descriptor. */
-  give(fd: number, id: number, peer: string): void {
+  /** Takes over the descriptor. False if there was no room for it, and it is closed. */
+  give(fd: number, id: number, peer: string): boolean {
     const slot = this.#handover.give(fd);
     if (slot < 0) {
       closeSync(fd);
-      this.#events.ended({ id, peer, exportName: undefined, reason: 'the thread has no room for it' });
-      return;
+      return false;
     }
     this.count++;
     this.#order({ kind: 'connection', slot, id, peer });
+    return true;
   }
 
   drain(deadlineMs: number): void {
@@ -105,8 +112,8 @@ class ThreadHandle {
         this.count--;
         this.#events.ended(report.info);
         return;
-      case 'log':
-        this.#logger[report.level](report.fields, report.message);
+      case 'line':
+        this.#say(report.name, report.fields);
         return;
       case 'drained':
         this.#resolveDrained();
@@ -143,37 +150,47 @@ class ThreadHandle {
 /** Threads that have a reactor each. Connections are accepted on the main thread and given to the one that has fewest. */
 export class Threads implements Home {
   readonly #ring: Ring;
-  readonly #logger: Logger;
+  readonly #handshakes: HandshakeLog;
   readonly #events: HomeEvents;
+  readonly #record: ThreadRecord;
   readonly #threads: readonly ThreadHandle[];
   /** Who got the last connection: of equals, the next one in turn gets the next. */
   #last = -1;
 
-  /** Starts one thread for each plan. `ring` is the one that accepts. Throws what a thread's ring throws; none is left then. */
+  /** Starts one thread for each plan. `ring` is the one that accepts, and `record` that of its thread. Throws what a thread's ring throws; none is left then. */
   static async start(
     ring: Ring,
     plans: readonly ThreadPlan[],
     logger: Logger,
+    say: Say,
     events: HomeEvents,
+    record: ThreadRecord,
   ): Promise<Threads> {
     const threads: ThreadHandle[] = [];
     try {
       // Each may throw by itself.
       for (const [i, plan] of plans.entries()) {
-        threads.push(new ThreadHandle(`aionbd-${i + 1}`, plan, logger, events));
+        threads.push(new ThreadHandle(`aionbd-${i + 1}`, plan, logger, say, events));
       }
       await Promise.all(threads.map((thread) => thread.ready));
     } catch (error) {
       await Promise.all(threads.map((thread) => thread.terminate()));
       throw error;
     }
-    return new Threads(ring, threads, logger, events);
+    return new Threads(ring, threads, say, events, record);
   }
 
-  private constructor(ring: Ring, threads: readonly ThreadHandle[], logger: Logger, events: HomeEvents) {
+  private constructor(
+    ring: Ring,
+    threads: readonly ThreadHandle[],
+    say: Say,
+    events: HomeEvents,
+    record: ThreadRecord,
+  ) {
+    this.#record = record;
     this.#ring = ring;
     this.#threads = threads;
-    this.#logger = logger;
+    this.#handshakes = new HandshakeLog(say);
     this.#events = events;
   }
 
@@ -184,23 +201,33 @@ export class Threads implements Home {
   begin(number: number, id: number, peer: string): void {
     const thread = this.#choose();
     if (thread === undefined) {
-      this.refuse(number, id, peer, 'there is no thread left to serve it');
+      this.refuse(number, id, peer, 'there is no thread left to serve it', 'no_thread');
       return;
     }
     const fd = this.#ring.native.detach(number);
-    if (fd < 0) this.refuse(number, id, peer, `it could not be given to a thread (errno ${-fd})`);
-    else thread.give(fd, id, peer);
+    if (fd < 0) {
+      this.refuse(number, id, peer, `it could not be given to a thread (errno ${-fd})`, 'no_thread');
+    } else if (!thread.give(fd, id, peer)) {
+      this.#refused(id, peer, 'the thread has no room for it', 'no_thread');
+    }
   }
 
-  refuse(number: number, id: number, peer: string, reason: string): void {
+  refuse(number: number, id: number, peer: string, reason: string, failure: HandshakeFailure): void {
     this.#ring.close(number, number);
     this.#ring.kick();
-    this.#logger.debug({ connection: id, peer, reason }, 'the handshake led to nothing');
-    this.#events.ended({ id, peer, exportName: undefined, reason });
+    this.#refused(id, peer, reason, failure);
   }
 
-  /** Threads look after themselves. */
-  tick(): void {}
+  #refused(id: number, peer: string, reason: string, failure: HandshakeFailure): void {
+    this.#record.handshakeFailed(failure);
+    this.#handshakes.failed(id, peer, failure, reason);
+    this.#events.ended({ id, peer, exportName: undefined, reason, failure });
+  }
+
+  /** Threads look after themselves; those that none of them got are in nobody's log but this one's. */
+  tick(): void {
+    this.#handshakes.look();
+  }
 
   async drain(deadlineMs: number): Promise<void> {
     for (const thread of this.#threads) thread.drain(deadlineMs);
@@ -211,6 +238,7 @@ export class Threads implements Home {
     for (const thread of this.#threads) thread.shutdown();
     await Promise.all(this.#threads.map((thread) => thread.exited));
     await this.#ring.shutdown();
+    this.#handshakes.flush();
   }
 
   #choose(): ThreadHandle | undefined {
@@ -225,14 +253,4 @@ export class Threads implements Home {
     this.#last = chosen;
     return this.#threads[chosen];
   }
-}
-
-/**
- * A program given by --eval may have --input-type, which Node refuses together with a file, such as ours. Flags that are
- * named are checked, and V8's own refused, so otherwise they are inherited.
- */
-function ownFlags(): { execArgv?: string[] } {
-  const isInTheWay = (flag: string) => flag.startsWith('--input-type');
-  if (!process.execArgv.some(isInTheWay)) return {};
-  return { execArgv: process.execArgv.filter((flag) => !isInTheWay(flag)) };
 }

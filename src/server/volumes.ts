@@ -1,4 +1,4 @@
-import { fdatasync, fstatSync } from 'node:fs';
+import { fdatasync, fstat, fstatSync } from 'node:fs';
 import { type Backing, identify, openBacking, reopenBacking } from '../engine/backing.js';
 import { type ContentMap, tracksHoles } from '../engine/granule-map.js';
 import type { Ring } from '../engine/ring.js';
@@ -7,6 +7,9 @@ import { Volume } from '../engine/volume.js';
 import { AionbdError } from '../errors.js';
 import type { DirectMode, ExportOptions, Logger } from './api.js';
 import type { VolumePlan } from './messages.js';
+
+/** Files that are looked at for changes at once. */
+const MOST_LOOKS = 1;
 
 /** Opens each file once, however many exports name it, and writable if any of them is. */
 export class Volumes {
@@ -19,6 +22,9 @@ export class Volumes {
   readonly #reopened: Backing[] = [];
   /** The files that nobody here writes to: when they were last changed, ns since 1970, and what is known of them. */
   readonly #watched = new Map<Backing, { readonly changedAt: bigint; readonly map: ContentMap }>();
+  /** Those that are to be looked at, and how many are at this moment. */
+  readonly #toLookAt: Backing[] = [];
+  #looks = 0;
 
   /** Throws AIONBD_E_FILE, AIONBD_E_DIRECT or AIONBD_E_LOCKED; nothing stays open then. */
   constructor(exports: readonly ExportOptions[], lock: boolean, logger: Logger) {
@@ -81,15 +87,28 @@ export class Volumes {
   /**
    * Looks whether somebody else has written to a file that is only served for reading: then what is remembered of its holes
    * is worth nothing. (Not everybody who writes asks for the lock.)
+   *
+   * A file that hangs answers late or never, so no thread of ours waits for it; those that wait are Node's, which has few.
    */
   checkUnchanged(logger: Logger): void {
-    for (const [backing, { changedAt, map }] of this.#watched) {
-      if (changeTime(backing) === changedAt) continue;
-      this.#watched.delete(backing);
-      map.distrust();
+    if (this.#toLookAt.length === 0) this.#toLookAt.push(...this.#watched.keys());
+    while (this.#looks < MOST_LOOKS && this.#toLookAt.length > 0) this.#lookAtNext(logger);
+  }
+
+  #lookAtNext(logger: Logger): void {
+    const backing = this.#toLookAt.pop();
+    if (backing === undefined) return;
+    const known = this.#watched.get(backing);
+    if (known === undefined) return;
+    this.#looks++;
+    fstat(statFd(backing), { bigint: true }, (error, stats) => {
+      this.#looks--;
+      this.#lookAtNext(logger);
+      if (error !== null || stats.ctimeNs === known.changedAt || !this.#watched.delete(backing)) return;
+      known.map.distrust();
       const fields = { path: backing.path };
       logger.warn(fields, 'somebody else has changed this file; replies will not tell its holes any more');
-    }
+    });
   }
 
   /** The volume of a path that was given to the constructor. */
@@ -138,12 +157,18 @@ export class Volumes {
   close(): void {
     for (const backing of this.#reopened.splice(0)) backing.close();
     for (const backing of this.#backings.values()) backing.close();
+    this.#toLookAt.length = 0;
+    this.#watched.clear();
     this.#backings.clear();
   }
 }
 
 function changeTime(backing: Backing): bigint {
-  return fstatSync(Math.max(backing.directFd, backing.bufferedFd), { bigint: true }).ctimeNs;
+  return fstatSync(statFd(backing), { bigint: true }).ctimeNs;
+}
+
+function statFd({ directFd, bufferedFd }: Backing): number {
+  return Math.max(directFd, bufferedFd);
 }
 
 /** `auto` gives way to what another export of the same file asks for; `on` and `off` contradict each other. */

@@ -48,7 +48,7 @@ export class BlockStatus {
     jobs.offset[job] = requests.offset[request]!;
     jobs.length[job] = requests.length[request]!;
     if (context === CONTEXT_ALLOCATION) {
-      requests.running[request]!++;
+      requests.jobBegan(request);
       jobs.extents(job, this.#asksForOne(request) ? EXTENT_BYTES : STATUS_BLOCK_BYTES);
     } else {
       this.#listChanged(client, request, job);

@@ -1,4 +1,5 @@
 import type { Export } from '../export/export.js';
+import type { ConnectionRecord } from '../metrics/record.js';
 import {
   EXTENDED_REQUEST_HEADER_BYTES,
   EXTENDED_REQUEST_MAGIC,
@@ -49,6 +50,7 @@ export class Client {
   readonly target: Export;
   /** For logs. */
   readonly peer: string;
+  readonly record: ConnectionRecord;
   /** REPLIES_*. */
   readonly replies: number;
   /** The selected meta contexts, a bit for each: 1 << id. */
@@ -118,6 +120,7 @@ export class Client {
     connection: number,
     target: Export,
     peer: string,
+    record: ConnectionRecord,
     buffer: number,
     bufferBytes: number,
     start: number,
@@ -127,6 +130,7 @@ export class Client {
     this.connection = connection;
     this.target = target;
     this.peer = peer;
+    this.record = record;
     this.buffer = buffer;
     this.bufferBytes = bufferBytes;
     this.start = start;

@@ -60,7 +60,7 @@ export class Commands implements JobSink {
     if (core.jobs.available < SPARE_JOBS) return false;
     switch (command) {
       case CMD_FLUSH:
-        requests.running[request] = 1;
+        requests.jobBegan(request);
         core.jobs.sync(core.takeJob(client, request, 0, 0));
         return true;
       case CMD_TRIM:
@@ -79,7 +79,7 @@ export class Commands implements JobSink {
   /** A piece of a WRITE's payload is complete in its job's block. */
   startWrite(request: number, job: number): void {
     const { requests, jobs } = this.#core;
-    requests.running[request]!++;
+    requests.jobBegan(request);
     jobs.write(job, durableFlag(requests.flags[request]!));
   }
 
@@ -93,7 +93,7 @@ export class Commands implements JobSink {
       return;
     }
     const client = requests.client[request]!;
-    requests.running[request]!--;
+    requests.jobEnded(request);
     if (client.status === STATUS_DEAD) {
       if (client.tookLeave && isRange(requests.command[request]!)) {
         if (this.#ranges.pieceDone(client, request, job, errno)) return;

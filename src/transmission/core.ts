@@ -1,8 +1,9 @@
 import type { JobEngine } from '../engine/jobs.js';
 import type { Ring } from '../engine/ring.js';
 import { LARGEST_BLOCK_BYTES, Slab } from '../engine/slab.js';
+import type { ThreadRecord } from '../metrics/record.js';
 import { type Client, NONE } from './client.js';
-import type { RequestTable } from './requests.js';
+import { REQUEST_SENDING, type RequestTable, WAY_MENDED } from './requests.js';
 
 /** 1/RESERVE of everything is for connections that hold nothing; 1/LARGEST_SHARE is the most that one may hold. */
 const RESERVE = 4;
@@ -43,6 +44,7 @@ export class Core {
   readonly ring: Ring;
   readonly slab: Slab;
   readonly requests: RequestTable;
+  readonly record: ThreadRecord;
   /** Set once by {@link Transmission}, since the engine reports to it. */
   jobs!: JobEngine;
   /** Ends a connection. Set once by {@link Transmission}. */
@@ -79,11 +81,12 @@ export class Core {
   }
 
   /** `headers` is the offset in memory of {@link headerBytes} bytes. */
-  constructor(ring: Ring, slab: Slab, requests: RequestTable, headers: number) {
+  constructor(ring: Ring, slab: Slab, requests: RequestTable, headers: number, record: ThreadRecord) {
     const jobCapacity = Core.jobCapacity(requests.capacity);
     this.ring = ring;
     this.slab = slab;
     this.requests = requests;
+    this.record = record;
     this.#headers = headers;
     this.#pieceHeaders = headers + requests.capacity * REQUEST_SLOT_BYTES;
     this.nextPiece = new Int32Array(jobCapacity).fill(NONE);
@@ -125,6 +128,7 @@ export class Core {
     const job = this.takeBlockJob(client, request, bytes, insists);
     if (job === NONE) return NONE;
     requests.cursor[request] = offset + length;
+    if (bytes !== length) requests.way[request] = WAY_MENDED;
     jobs.data[job] = jobs.block[job]! + volume.leadBytes(offset);
     jobs.offset[job] = offset;
     jobs.length[job] = length;
@@ -234,8 +238,14 @@ export class Core {
     else this.slab.give(block);
   }
 
+  /** One that has not been answered never will be. */
   releaseRequest(request: number): void {
-    this.requests.release(request);
+    const { requests } = this;
+    if (requests.state[request] !== REQUEST_SENDING) {
+      const client = requests.client[request]!;
+      client.target.record.gaveUp(client.record);
+    }
+    requests.release(request);
     this.gaveBack = true;
   }
 
@@ -243,6 +253,7 @@ export class Core {
   wait(client: Client): void {
     if (client.waiting) return;
     client.waiting = true;
+    this.record.stopped();
     client.nextWaiting = undefined;
     if (this.#lastWaiting) this.#lastWaiting.nextWaiting = client;
     else this.#firstWaiting = client;

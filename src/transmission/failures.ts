@@ -1,33 +1,27 @@
+import { Limiter } from '../log/limiter.js';
+import type { Say } from '../log/lines.js';
 import { errnoName, wireError } from '../protocol/errno.js';
-import { commandName } from '../protocol/names.js';
 import type { Client } from './client.js';
 import type { Core } from './core.js';
-
-const WINDOW_MS = 10_000;
-const LINES_PER_WINDOW = 20;
-
-export interface FailureLog {
-  warn(fields: object, message: string): void;
-}
+import { requestFields } from './request-fields.js';
 
 /** Notes what went wrong with requests: for their replies, and for the log, where a flood is cut short and counted. */
 export class Failures {
   readonly #core: Core;
-  readonly #log: FailureLog;
-  #windowStart = 0;
-  #lines = 0;
-  #leftOut = 0;
+  readonly #say: Say;
+  readonly #limiter: Limiter;
 
-  constructor(core: Core, log: FailureLog) {
+  constructor(core: Core, say: Say) {
     this.#core = core;
-    this.#log = log;
+    this.#say = say;
+    this.#limiter = new Limiter(say, 'ioErrorsLeftOut');
   }
 
   /** A job has failed; `errno` is Linux's, positive. The first failure of a request is the one that is answered. */
   jobFailed(client: Client, request: number, job: number, errno: number): void {
-    const { requests, jobs } = this.#core;
+    const { jobs } = this.#core;
     this.refuse(request, jobs.offset[job]!, errno);
-    this.#report(client, requests.command[request]!, jobs.offset[job]!, jobs.length[job]!, errno);
+    this.#report(client, request, jobs.offset[job]!, jobs.length[job]!, errno);
   }
 
   /** A request can't be done, which is nothing for the log. */
@@ -45,29 +39,20 @@ export class Failures {
     requests.errorOffset[request] = offset;
   }
 
-  #report(client: Client, command: number, offset: number, length: number, errno: number): void {
-    const now = Date.now();
-    if (now - this.#windowStart >= WINDOW_MS) {
-      if (this.#leftOut > 0) this.#log.warn({ leftOut: this.#leftOut }, 'more I/O errors, not logged');
-      this.#windowStart = now;
-      this.#lines = 0;
-      this.#leftOut = 0;
-    }
-    if (this.#lines >= LINES_PER_WINDOW) {
-      this.#leftOut++;
-      return;
-    }
-    this.#lines++;
-    this.#log.warn(
-      {
-        export: client.target.name,
-        peer: client.peer,
-        command: commandName(command),
-        offset,
-        length,
-        error: errnoName(errno),
-      },
-      'I/O error',
-    );
+  /** To be called now and then. */
+  look(): void {
+    this.#limiter.look(performance.now());
+  }
+
+  /** Says what is left to be said. */
+  flush(): void {
+    this.#limiter.flush(performance.now());
+  }
+
+  /** The part of the request that failed, not the whole of it. */
+  #report(client: Client, request: number, offset: number, length: number, errno: number): void {
+    if (!this.#limiter.allows(client.target.name, performance.now())) return;
+    const fields = requestFields(client, this.#core.requests, request);
+    this.#say('ioError', { ...fields, offset, length, error: errnoName(errno) });
   }
 }

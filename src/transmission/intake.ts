@@ -1,5 +1,4 @@
 import { FRAME_BYTES } from '../engine/slab.js';
-import { UNKNOWN_COMMAND_INDEX } from '../metrics/counters.js';
 import { CMD_BLOCK_STATUS, CMD_DISC, CMD_FLAG_PAYLOAD_LEN, CMD_WRITE } from '../protocol/constants.js';
 import {
   extendedRequestLength,
@@ -154,7 +153,7 @@ export class Intake {
     } else {
       return this.#putBack(client, request);
     }
-    client.target.counters.requests[Math.min(command, UNKNOWN_COMMAND_INDEX)]!++;
+    client.target.record.began(command, client.record);
     return true;
   }
 
@@ -176,7 +175,7 @@ export class Intake {
     if (verdict !== VERDICT_OK) this.#refuse(client, request, verdict, 0);
     else if (!this.#commands.start(client, request)) return this.#putBack(client, request);
     client.start = at + payloadBytes;
-    client.target.counters.requests[CMD_BLOCK_STATUS]!++;
+    client.target.record.began(CMD_BLOCK_STATUS, client.record);
     return true;
   }
 

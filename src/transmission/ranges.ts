@@ -150,7 +150,7 @@ export class Ranges {
     const most = command === CMD_CACHE ? CACHE_PIECE_BYTES : CHANGE_PIECE_BYTES;
     const length = Math.min(end - offset, most);
     requests.cursor[request] = offset + length;
-    requests.running[request]!++;
+    requests.jobBegan(request);
     jobs.offset[job] = offset;
     jobs.length[job] = length;
     const flags = requests.flags[request]!;
@@ -239,7 +239,7 @@ export class Ranges {
 
   #write(request: number, job: number): void {
     const { requests, jobs } = this.#core;
-    requests.running[request]!++;
+    requests.jobBegan(request);
     jobs.write(job, durableFlag(requests.flags[request]!));
     this.#outlive(request, job);
   }

@@ -2,7 +2,7 @@ import { CMD_FLAG_DF } from '../protocol/constants.js';
 import { type Client, NONE, REPLIES_SIMPLE } from './client.js';
 import { type Core, PIECE_DATA, PIECE_HOLE } from './core.js';
 import type { Replies } from './replies.js';
-import { REQUEST_STREAMING } from './requests.js';
+import { REQUEST_STREAMING, WAY_MENDED, WAY_WHOLE } from './requests.js';
 
 /** At most this much of a READ is in memory at once. One of at most this length is whole before its reply begins (X4). */
 const READ_WINDOW_BYTES = 4 * 1024 * 1024;
@@ -34,13 +34,13 @@ export class Reads {
 
   /** A job of a READ has ended; an error has been noted. */
   pieceRead(client: Client, request: number, job: number, failed: boolean): void {
-    if (this.#core.requests.isWhole[request] === 1) this.#wholeRead(client, request, job, failed);
+    if (this.#core.requests.way[request] === WAY_WHOLE) this.#wholeRead(client, request, job, failed);
     else if (this.#core.requests.inOnePiece[request] === 1) this.#runPieceRead(client, request, job, failed);
     else this.#chunkRead(client, request, job, failed);
   }
 
   #read(request: number, job: number): void {
-    this.#core.requests.running[request]!++;
+    this.#core.requests.jobBegan(request);
     this.#core.jobs.read(job);
   }
 
@@ -50,8 +50,8 @@ export class Reads {
     const job = this.#core.takeWhole(client, request);
     if (job === NONE) return false;
     const { requests, jobs } = this.#core;
-    requests.isWhole[request] = 1;
-    requests.running[request] = 1;
+    requests.way[request] = WAY_WHOLE;
+    requests.jobBegan(request);
     jobs.readWhole(job);
     return true;
   }
@@ -191,8 +191,10 @@ export class Reads {
     }
     const lead = volume.leadBytes(offset);
     const wanted = volume.pieceBytes(offset, runEnd - offset, false);
-    core.enlargeBlock(client, job, volume.blockBytes(offset, wanted, false));
+    const bytes = volume.blockBytes(offset, wanted, false);
+    core.enlargeBlock(client, job, bytes);
     const length = Math.min(wanted, core.pieceBlockBytes[job]! - lead);
+    if (bytes !== wanted) requests.way[request] = WAY_MENDED;
     core.pieceKind[job] = PIECE_DATA;
     jobs.data[job] = jobs.block[job]! + lead;
     jobs.length[job] = length;

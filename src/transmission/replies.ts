@@ -1,5 +1,4 @@
-import { UNKNOWN_COMMAND_INDEX } from '../metrics/counters.js';
-import { CMD_BLOCK_STATUS, CMD_READ, CMD_WRITE, SIMPLE_REPLY_BYTES } from '../protocol/constants.js';
+import { CMD_BLOCK_STATUS, CMD_READ, SIMPLE_REPLY_BYTES } from '../protocol/constants.js';
 import { writeSimpleReply } from '../protocol/reply.js';
 import { ChunkWriter } from './chunk-writer.js';
 import {
@@ -11,7 +10,14 @@ import {
   STATUS_LEAVING,
 } from './client.js';
 import { type Core, PIECE_HOLE, TAG_KIND_SHIFT, TAG_PIECE, TAG_REPLY } from './core.js';
-import { REQUEST_READY, REQUEST_RUNNING, REQUEST_SENDING, REQUEST_STREAMING } from './requests.js';
+import {
+  REQUEST_READY,
+  REQUEST_RUNNING,
+  REQUEST_SENDING,
+  REQUEST_STREAMING,
+  WAY_MENDED,
+} from './requests.js';
+import type { SlowRequests } from './slow-requests.js';
 
 /**
  * Replies on their way out, in one of three forms:
@@ -25,11 +31,13 @@ import { REQUEST_READY, REQUEST_RUNNING, REQUEST_SENDING, REQUEST_STREAMING } fr
 export class Replies {
   readonly #core: Core;
   readonly #chunks: ChunkWriter;
+  readonly #slow: SlowRequests;
   /** Puts the next piece of a reply into the block of one that has been sent. Set once, by the commands. */
   goOn!: (client: Client, request: number, job: number) => void;
 
-  constructor(core: Core) {
+  constructor(core: Core, slow: SlowRequests) {
     this.#core = core;
+    this.#slow = slow;
     this.#chunks = new ChunkWriter(core);
   }
 
@@ -255,19 +263,21 @@ export class Replies {
     const { requests, jobs, ring } = this.#core;
     requests.sends[request]!++;
     const tag = (TAG_PIECE << TAG_KIND_SHIFT) | job;
-    ring.send(client.connection, header, headerBytes, jobs.data[job]!, this.#dataBytes(job), tag);
+    const bytes = this.#dataBytes(job);
+    client.record.sent(headerBytes + bytes);
+    ring.send(client.connection, header, headerBytes, jobs.data[job]!, bytes, tag);
   }
 
   /** The end of a reply, with a piece or without. */
   #sendLast(client: Client, request: number, header: number, headerBytes: number, job: number): void {
     const { requests, jobs, ring } = this.#core;
-    this.#count(client, request);
+    const bytes = job === NONE ? 0 : this.#dataBytes(job);
+    this.#count(client, request, headerBytes + bytes);
     requests.state[request] = REQUEST_SENDING;
     requests.finalPiece[request] = job;
     requests.sends[request]!++;
     const tag = (TAG_REPLY << TAG_KIND_SHIFT) | request;
-    if (job === NONE) ring.send(client.connection, header, headerBytes, 0, 0, tag);
-    else ring.send(client.connection, header, headerBytes, jobs.data[job]!, this.#dataBytes(job), tag);
+    ring.send(client.connection, header, headerBytes, job === NONE ? 0 : jobs.data[job]!, bytes, tag);
   }
 
   /** What of a piece is data on the wire: nothing of a hole. */
@@ -276,13 +286,20 @@ export class Replies {
     return pieceKind[job] === PIECE_HOLE ? 0 : jobs.length[job]!;
   }
 
-  #count(client: Client, request: number): void {
+  /** The end of the reply has so many bytes. */
+  #count(client: Client, request: number, sentBytes: number): void {
     const { requests } = this.#core;
-    const command = requests.command[request]!;
-    const { counters } = client.target;
-    if (requests.error[request] !== 0) counters.errors[Math.min(command, UNKNOWN_COMMAND_INDEX)]!++;
-    else if (command === CMD_READ) counters.bytes[0]! += requests.length[request]!;
-    else if (command === CMD_WRITE) counters.bytes[1]! += requests.length[request]!;
+    const { record } = client.target;
+    if ((requests.way[request]! & WAY_MENDED) !== 0) record.mended();
+    record.answered(
+      requests.command[request]!,
+      requests.error[request]!,
+      requests,
+      request,
+      client.record,
+      sentBytes,
+    );
+    this.#slow.answered(client, request);
   }
 
   // ---- the queue behind a run of bytes ----

@@ -1,3 +1,4 @@
+import { RequestTimes } from '../metrics/request-times.js';
 import { type Client, NONE } from './client.js';
 
 /** Jobs are at work, or a payload is arriving. */
@@ -9,6 +10,11 @@ export const REQUEST_STREAMING = 3;
 /** The last of its reply is on its way. */
 export const REQUEST_SENDING = 4;
 const REQUEST_FREE = 0;
+
+/** A READ of one piece that is sent with its reply's header, without a list of pieces. */
+export const WAY_WHOLE = 1;
+/** It did not fit the alignment of direct I/O. */
+export const WAY_MENDED = 2;
 
 /** Requests in flight as a structure of arrays: taking one allocates nothing. */
 export class RequestTable {
@@ -37,8 +43,8 @@ export class RequestTable {
   readonly errorOffset: Float64Array;
   /** Its data has to be one run of bytes on the wire: a READ with a simple reply, or with DF. */
   readonly inOnePiece: Uint8Array;
-  /** A READ of one piece that is sent with its reply's header, without a list of pieces. */
-  readonly isWhole: Uint8Array;
+  /** WAY_*, as bits. */
+  readonly way: Uint8Array;
   /** After that run comes one more chunk, which says whether all of it could be read. */
   readonly endsApart: Uint8Array;
   /** WRITE_ZEROES: the filesystem can't, so zeroes are written. */
@@ -49,6 +55,9 @@ export class RequestTable {
   readonly running: Int32Array;
   readonly jobs: Int32Array;
   readonly sends: Int32Array;
+  /** See {@link RequestTimes}. */
+  readonly startedAt: Float64Array;
+  readonly diskTime: Float64Array;
   /** Pieces of its reply in their order, not yet sent. */
   readonly firstPiece: Int32Array;
   readonly lastPiece: Int32Array;
@@ -56,8 +65,10 @@ export class RequestTable {
   readonly finalPiece: Int32Array;
   /** The next in its connection's queue of replies. */
   readonly nextReady: Int32Array;
+  readonly #times: RequestTimes;
 
-  constructor(capacity: number) {
+  /** `clock` has the time in its cell RING_CLOCK. */
+  constructor(capacity: number, clock: Float64Array) {
     this.capacity = capacity;
     this.#free = new Int32Array(capacity);
     for (let i = 0; i < capacity; i++) this.#free[i] = capacity - 1 - i;
@@ -79,13 +90,16 @@ export class RequestTable {
     this.errno = new Int32Array(capacity);
     this.errorOffset = new Float64Array(capacity);
     this.inOnePiece = new Uint8Array(capacity);
-    this.isWhole = new Uint8Array(capacity);
+    this.way = new Uint8Array(capacity);
     this.endsApart = new Uint8Array(capacity);
     this.writesZeroes = new Uint8Array(capacity);
     this.contexts = new Uint8Array(capacity);
     this.running = new Int32Array(capacity);
     this.jobs = new Int32Array(capacity);
     this.sends = new Int32Array(capacity);
+    this.#times = new RequestTimes(capacity, clock);
+    this.startedAt = this.#times.startedAt;
+    this.diskTime = this.#times.diskTime;
     this.firstPiece = new Int32Array(capacity);
     this.lastPiece = new Int32Array(capacity);
     this.finalPiece = new Int32Array(capacity);
@@ -107,7 +121,8 @@ export class RequestTable {
     this.verdict[request] = 0;
     this.errno[request] = 0;
     this.inOnePiece[request] = 0;
-    this.isWhole[request] = 0;
+    this.way[request] = 0;
+    this.#times.parsed(request);
     this.writesZeroes[request] = 0;
     this.running[request] = 0;
     this.jobs[request] = 0;
@@ -126,6 +141,16 @@ export class RequestTable {
     this.length[request] = length;
     this.cursor[request] = offset;
     this.end[request] = offset + length;
+  }
+
+  /** A job of it begins to run. */
+  jobBegan(request: number): void {
+    if (this.running[request]!++ === 0) this.#times.workBegan(request);
+  }
+
+  /** A job of it has ended. */
+  jobEnded(request: number): void {
+    if (--this.running[request]! === 0) this.#times.workEnded(request);
   }
 
   release(request: number): void {

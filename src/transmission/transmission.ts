@@ -12,6 +12,8 @@ import {
   type Ring,
 } from '../engine/ring.js';
 import { FRAME_BYTES, type Slab } from '../engine/slab.js';
+import type { Say } from '../log/lines.js';
+import type { ThreadRecord } from '../metrics/record.js';
 import { CMD_WRITE_ZEROES } from '../protocol/constants.js';
 import { type Client, NONE, REPLIES_SIMPLE, STATUS_DEAD, STATUS_LEAVING, STATUS_OPEN } from './client.js';
 import { Commands } from './commands.js';
@@ -21,6 +23,7 @@ import { Failures } from './failures.js';
 import { Intake } from './intake.js';
 import { Replies } from './replies.js';
 import { REQUEST_SENDING, RequestTable } from './requests.js';
+import { SlowRequests } from './slow-requests.js';
 
 /** How long a client may stand still with what others wait for, ms. */
 export const STALL_MS = 10_000;
@@ -29,7 +32,9 @@ const ECANCELED = 125;
 const CLOSED_BY_CLIENT = 'the client closed the connection';
 
 export interface TransmissionLog {
-  warn(fields: object, message: string): void;
+  readonly say: Say;
+  /** Requests that take longer are told of, ms; may be infinite. */
+  readonly slowRequestMs: number;
 }
 
 /**
@@ -44,6 +49,8 @@ export class Transmission {
   readonly #intake: Intake;
   readonly #departures: Departures;
   readonly #scan: HoleScan;
+  readonly #failures: Failures;
+  readonly #slow: SlowRequests;
   readonly #jobCapacity: number;
   #turnedAway = false;
 
@@ -52,14 +59,27 @@ export class Transmission {
     return Core.headerBytes(requests);
   }
 
-  /** `headers` is the offset in memory of {@link headerBytes} bytes that are nobody else's. */
-  constructor(ring: Ring, slab: Slab, requests: number, headers: number, log: TransmissionLog) {
+  /**
+   * `headers` is the offset in memory of {@link headerBytes} bytes that are nobody else's. `record` is this thread's, and has the
+   * ring's clock.
+   */
+  constructor(
+    ring: Ring,
+    slab: Slab,
+    requests: number,
+    headers: number,
+    log: TransmissionLog,
+    record: ThreadRecord,
+  ) {
     this.#jobCapacity = Core.jobCapacity(requests);
-    this.#requests = new RequestTable(requests);
-    this.#core = new Core(ring, slab, this.#requests, headers);
+    this.#requests = new RequestTable(requests, record.ring);
+    this.#core = new Core(ring, slab, this.#requests, headers, record);
+    record.bufferMemory(slab.totalBytes);
     this.#core.drop = (client, reason) => this.drop(client, reason);
-    this.#replies = new Replies(this.#core);
-    const commands = new Commands(this.#core, this.#replies, new Failures(this.#core, log));
+    this.#failures = new Failures(this.#core, log.say);
+    this.#slow = new SlowRequests(this.#core, log.say, log.slowRequestMs);
+    this.#replies = new Replies(this.#core, this.#slow);
+    const commands = new Commands(this.#core, this.#replies, this.#failures);
     this.#jobs = new JobEngine(ring, commands, this.#jobCapacity);
     this.#core.jobs = this.#jobs;
     this.#scan = new HoleScan(ring, slab, this.#jobs);
@@ -70,8 +90,8 @@ export class Transmission {
 
   /** Begins with the bytes that the client's buffer already holds. */
   open(client: Client): void {
-    client.target.counters.connections[0]!++;
-    client.target.counters.connections[1]!++;
+    client.target.record.connected();
+    client.record.received(client.end - client.start);
     // Only replies in chunks can say that there is a hole.
     if (client.replies !== REPLIES_SIMPLE) this.#scan.want(client.target.volume);
     this.#intake.advance(client);
@@ -79,6 +99,7 @@ export class Transmission {
 
   /** A RECV of this client: bytes, 0 at the end of the stream, or a negative errno. */
   received(client: Client, result: number): void {
+    if (result > 0) client.record.received(result);
     if (result > 0 && client.status === STATUS_OPEN) {
       this.#intake.received(client, result);
       return;
@@ -122,6 +143,8 @@ export class Transmission {
 
   /** Lets those who wait for memory or requests try again, in their order, if they are still there. */
   batchEnd(): void {
+    const { slab, record } = this.#core;
+    record.bufferUsed(slab.totalBytes - slab.freeBytes);
     this.#jobs.batchEnd();
     if (!this.#core.gaveBack) return;
     this.#core.gaveBack = false;
@@ -193,6 +216,18 @@ export class Transmission {
     }
   }
 
+  /** Tells of requests that hang, and of what the log has left out. To be called now and then, when the ring has just turned. */
+  lookForSlow(): void {
+    this.#failures.look();
+    this.#slow.look();
+  }
+
+  /** Nothing more will happen: says what the log has left out. */
+  endLog(): void {
+    this.#failures.flush();
+    this.#slow.flush();
+  }
+
   /** A connection was refused for want of memory: somebody waits who is not among the clients. */
   turnedAway(): void {
     this.#turnedAway = true;
@@ -219,7 +254,7 @@ export class Transmission {
     client.tookLeave = client.status === STATUS_LEAVING;
     client.status = STATUS_DEAD;
     client.reason = reason;
-    client.target.counters.connections[0]!--;
+    client.target.record.disconnected();
     this.#core.ring.close(client.connection, client.connection);
     if (client.writeJob !== NONE) this.#core.releaseJob(client, client.writeJob);
     client.writeJob = NONE;

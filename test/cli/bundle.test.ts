@@ -1,6 +1,6 @@
 // The files that the command starts from. How long a start takes is for `npm run bench -- --case start`; what makes it short is here.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,12 +24,27 @@ function reachable(file: string, files = new Set<string>(), packages = new Set<s
 t.test('the command is loaded from a few files, and none of the library’s is among them', async (t) => {
   const { files, packages } = reachable(MAIN);
   const names = [...files].map((file) => relative(DIST, file));
-  t.ok(names.length > 1 && names.length < 25, names.join(' '));
+  t.ok(names.length > 1 && names.length < 30, names.join(' '));
   t.same(
     names.filter((name) => name !== 'cli/main.js' && !name.startsWith('chunks/')),
     [],
   );
-  t.same([...packages].sort(), ['prom-client', 'yargs'], 'packages that a start does not need');
+  t.same([...packages], ['yargs'], 'a package that a start does not need');
+});
+
+t.test('what the metrics need is loaded by the thread that shows them, and by no other', async (t) => {
+  const watch = reachable(join(DIST, 'metrics/thread.js'));
+  t.same([...watch.packages], ['prom-client']);
+  const isHttp = (file: string) => /from "node:http"/.test(readFileSync(file, 'utf8'));
+  t.ok([...watch.files].some(isHttp));
+  // aionbd status and top speak HTTP, too; a server does not load what only they need.
+  const ofOthers = readdirSync(join(DIST, 'chunks'))
+    .filter((name) => /^(status|top)-.*\.js$/.test(name))
+    .map((name) => join(DIST, 'chunks', name));
+  t.equal(ofOthers.length, 2);
+  t.notOk(
+    [...reachable(MAIN, new Set(ofOthers)).files].some((file) => !ofOthers.includes(file) && isHttp(file)),
+  );
 });
 
 t.test('what is bundled can be read, and the licenses of its packages are there', async (t) => {

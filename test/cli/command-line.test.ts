@@ -18,7 +18,7 @@ async function refused(test: Test, argv: string[], ...parts: string[]): Promise<
 t.test('serve takes every flag of its own, long and short', async (t) => {
   const argv =
     'serve a.img -l h:1 b.img --listen=h:2 -e name=x,path=y --export name=z,path=z --read-only --direct on --no-lock ' +
-    '--buffer-memory 1G --queue-depth 32 --busy-poll 20 --threads 2 --metrics off --log-level debug --log-format json c.img';
+    '--buffer-memory 1G --queue-depth 32 --busy-poll 20 --threads 2 --slow-request 50 --metrics off --metrics-exports 7 --health-deadline 9000 --log-level debug --log-format json c.img';
   t.strictSame(await read(...argv.split(' ')), {
     kind: 'serve',
     flags: {
@@ -32,7 +32,10 @@ t.test('serve takes every flag of its own, long and short', async (t) => {
       queueDepth: '32',
       busyPoll: '20',
       threads: '2',
+      slowRequest: '50',
       metrics: 'off',
+      metricsExports: '7',
+      healthDeadline: '9000',
       logLevel: 'debug',
       logFormat: 'json',
     },
@@ -94,17 +97,18 @@ t.test('what is not known is refused with the way to help', async (t) => {
   await refused(t, ['serve', 'a', '--no-read-only'], 'no-read-only');
   await refused(t, ['serve', 'a', '--readOnly'], 'readOnly');
   await refused(t, ['create', 'a', 'b', '--size', '1'], 'b', 'aionbd create --help');
-  await refused(t, ['disk.img'], '"disk.img"', 'serve, create, completion', 'aionbd serve FILE');
+  await refused(t, ['disk.img'], '"disk.img"', 'serve, create, status, top, completion', 'aionbd serve FILE');
   await refused(t, ['server\n'], '"server\\n"');
 });
 
 t.test('what is missing is refused by its name', async (t) => {
-  await refused(t, [], 'no command given', 'serve, create, completion', 'aionbd --help');
+  await refused(t, [], 'no command given', 'serve, create, status, top, completion', 'aionbd --help');
   await refused(t, ['create', '--size', '1'], 'a file name is missing');
   await refused(t, ['create', 'a'], '--size');
-  const flags = 'listen export direct buffer-memory queue-depth busy-poll threads metrics log-level'.split(
-    ' ',
-  );
+  const flags =
+    'listen export direct buffer-memory queue-depth busy-poll threads metrics metrics-exports log-level'.split(
+      ' ',
+    );
   for (const flag of flags) {
     await refused(t, ['serve', 'a', `--${flag}`], flag, 'a value is missing');
   }

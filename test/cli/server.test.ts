@@ -191,8 +191,9 @@ t.test('the metrics page counts what clients did', async (t) => {
   const value = (name: string, labels: Record<string, string>) =>
     page.get(name)?.samples.get(JSON.stringify(labels));
   t.equal(value('aionbd_requests_total', { export: 'disk.img', operation: 'write' }), 1);
-  t.equal(value('aionbd_written_bytes_total', { export: 'disk.img' }), 64 * 1024);
-  t.ok((value('aionbd_read_bytes_total', { export: 'disk.img' }) ?? 0) >= 128 * 1024);
+  const bytes = (operation: string) => value('aionbd_request_bytes_total', { export: 'disk.img', operation });
+  t.equal(bytes('write'), 64 * 1024);
+  t.ok((bytes('read') ?? 0) >= 128 * 1024);
   t.equal(value('aionbd_connections_total', { export: 'disk.img' }), 1);
   t.equal(value('aionbd_export_size_bytes', { export: 'disk.img' }), MiB);
   t.equal(await server.stop(), 0, server.stderr());

@@ -1,6 +1,10 @@
 import { EventEmitter } from 'node:events';
 import { AionbdError } from '../../src/errors.js';
 import { ExportCounters } from '../../src/metrics/counters.js';
+import type { ServerObservation } from '../../src/metrics/observation.js';
+import { ThreadRecord } from '../../src/metrics/record.js';
+import type { ServerSnapshot } from '../../src/metrics/snapshot.js';
+import { SnapshotReader } from '../../src/metrics/snapshot-reader.js';
 import type { ListenAddress, Server, ServerOptions } from '../../src/server/api.js';
 
 /** A server that only remembers what was asked of it. Port 0 becomes 40000, 40001, … */
@@ -43,6 +47,28 @@ export class StubServer extends EventEmitter implements Server {
       throw new AionbdError('AIONBD_E_LISTEN', `${address.host}:${port}: ${code}`, { cause });
     }
     return { ...address, port };
+  }
+
+  observation(): ServerObservation {
+    return {
+      version: '0.0.0',
+      pid: process.pid,
+      startedAtMs: 0,
+      state: 'serving',
+      listeners: [],
+      exports: this.exports.map(({ counters, ...facts }) => ({
+        ...facts,
+        blockDevice: false,
+        bufferedBecause: '',
+      })),
+      threads: [ThreadRecord.allocate(1, this.exports.length)],
+      acceptor: undefined,
+      connections: [],
+    };
+  }
+
+  async snapshot(): Promise<ServerSnapshot> {
+    return new SnapshotReader(this.observation()).snapshot();
   }
 
   async close(): Promise<void> {

@@ -17,6 +17,7 @@ t.test('a file alone is served with the defaults', async (t) => {
       queueDepth: 1024,
       busyPoll: 'off',
       threads: 1,
+      slowRequestMs: 1000,
     },
     listen: [
       {
@@ -30,6 +31,8 @@ t.test('a file alone is served with the defaults', async (t) => {
     metrics: {
       listen: { text: '127.0.0.1:9809', addresses: [{ kind: 'tcp', host: '127.0.0.1', port: 9809 }] },
       required: false,
+      mostExports: 100,
+      healthDeadlineMs: 5000,
     },
     logLevel: 'info',
     logFormat: undefined,
@@ -72,11 +75,19 @@ t.test('the other flags end up where they belong', async (t) => {
     bufferMemory: '8M',
     queueDepth: '16',
     busyPoll: '25',
+    slowRequest: '250',
     metrics: 'unix:/m',
     logLevel: 'debug',
     logFormat: 'json',
   });
-  t.match(config.server, { lock: false, bufferMemoryBytes: 8 * 1024 * 1024, queueDepth: 16, busyPoll: 25 });
+  t.match(config.server, {
+    lock: false,
+    bufferMemoryBytes: 8 * 1024 * 1024,
+    queueDepth: 16,
+    busyPoll: 25,
+    slowRequestMs: 250,
+  });
+  t.match(serveConfig({ files: ['a'], slowRequest: 'off' }).server, { slowRequestMs: 'off' });
   t.match(serveConfig({ files: ['a'], busyPoll: 'auto' }).server, { busyPoll: 'auto' });
   t.strictSame(
     config.listen.map(({ text }) => text),
@@ -126,9 +137,28 @@ t.test('a flag with a value that is not usable is refused with the usable ones',
   for (const busyPoll of ['0', '1001', '', 'on', '-1', '1.5', '5us']) {
     refused(t, { files, busyPoll }, 'AIONBD_E_USAGE', JSON.stringify(busyPoll), 'auto, off', '1 to 1000');
   }
+  for (const slowRequest of ['0', '3600001', '', 'on', '-1', '1.5', '5ms']) {
+    refused(t, { files, slowRequest }, 'AIONBD_E_USAGE', JSON.stringify(slowRequest), 'off', '1 to 3600000');
+  }
   refused(t, { files, listen: ['10809'] }, 'AIONBD_E_ADDRESS', '"10809"');
   refused(t, { files, metrics: 'on' }, 'AIONBD_E_ADDRESS', '"on"');
   refused(t, { files, listen: ['127.0.0.1:1', 'localhost:1'] }, 'AIONBD_E_ADDRESS', '"localhost:1"', 'twice');
+});
+
+t.test('the exports with metrics of their own are a number, 0 included', async (t) => {
+  const files = ['a'];
+  for (const [metricsExports, mostExports] of [
+    ['0', 0],
+    ['1000', 1000],
+    ['100000', 100_000],
+  ] as const) {
+    t.match(serveConfig({ files, metricsExports }).metrics, { mostExports, required: false });
+  }
+  for (const metricsExports of ['', '-1', '1.5', '100001', '1k', 'all']) {
+    const words = ['--metrics-exports', JSON.stringify(metricsExports), '0 to 100000'];
+    refused(t, { files, metricsExports }, 'AIONBD_E_USAGE', ...words);
+    refused(t, { files, metricsExports, metrics: 'off' }, 'AIONBD_E_USAGE', ...words);
+  }
 });
 
 t.test('threads are numbers up to 64, and there has to be enough to divide among them', async (t) => {
@@ -169,6 +199,7 @@ t.test('any flags give a configuration with unique names or an error on one line
       bufferMemory: text,
       queueDepth: text,
       busyPoll: text,
+      slowRequest: text,
       metrics: text,
       logLevel: text,
       logFormat: text,

@@ -35,6 +35,8 @@ export interface ServeOptions {
   readonly args?: readonly string[];
   /** Arguments for node itself. */
   readonly nodeArgs?: readonly string[];
+  /** Added to its environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface RunningServer {
@@ -57,7 +59,8 @@ export async function serve(t: Test, options: ServeOptions): Promise<RunningServ
   const socketPath = join(scratch(t), 's');
   const [program, args] = command(options, socketPath);
   const [outer, outerArgs] = tied(program, args);
-  const child = spawn(outer, outerArgs, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...process.env, ...options.env };
+  const child = spawn(outer, outerArgs, { stdio: ['ignore', 'pipe', 'pipe'], env });
   t.teardown(async () => {
     child.kill('SIGKILL');
     await ended(child, STOP_MS);
@@ -100,7 +103,8 @@ function command(options: ServeOptions, socketPath: string): [string, string[]] 
     case '': {
       const listen = ['--listen', `unix:${socketPath}`, ...(options.tcp ? ['--listen', '127.0.0.1:0'] : [])];
       const exports = options.exports.flatMap((e) => ['--export', exportSpec(e)]);
-      const rest = ['--metrics', 'off', ...(options.args ?? [])];
+      const { args = [] } = options;
+      const rest = args.includes('--metrics') ? args : ['--metrics', 'off', ...args];
       return [process.execPath, [...(options.nodeArgs ?? []), MAIN, 'serve', ...listen, ...exports, ...rest]];
     }
     case 'nbdkit':

@@ -50,7 +50,7 @@ const KINDS = [
 
 /** What is wrong with the end of a simulation in which all clients have gone. */
 function troubles(simulation: Simulation, peers: readonly SimulatedPeer[] = []): string[] {
-  const found = [...simulation.faults];
+  const found = [...simulation.faults, ...simulation.miscounted()];
   for (const peer of peers) if (peer.reader.fault) found.push(peer.reader.fault);
   if (!simulation.isAtRest)
     found.push(`${simulation.freeAtRest - simulation.slab.freeBytes} bytes are still held`);

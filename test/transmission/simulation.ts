@@ -21,10 +21,15 @@ import {
   OP_ZERO,
   type Ring,
 } from '../../src/engine/ring.js';
+import { RING_CLOCK } from '../../src/engine/ring-counters.js';
 import { FRAME_BYTES, Slab } from '../../src/engine/slab.js';
 import { Volume } from '../../src/engine/volume.js';
 import type { Export } from '../../src/export/export.js';
-import { ExportCounters } from '../../src/metrics/counters.js';
+import { LINES, type Say } from '../../src/log/lines.js';
+import type { ObservedThread, ServerObservation } from '../../src/metrics/observation.js';
+import { ThreadRecord } from '../../src/metrics/record.js';
+import type { ServerSnapshot } from '../../src/metrics/snapshot.js';
+import { SnapshotReader } from '../../src/metrics/snapshot-reader.js';
 import { Client } from '../../src/transmission/client.js';
 import { Transmission } from '../../src/transmission/transmission.js';
 import { seededRandom } from '../support/random.js';
@@ -39,8 +44,12 @@ const EOPNOTSUPP = 95;
 const DIRECT_FD = 3;
 const BUFFERED_FD = 4;
 const MEMORY_ALIGNMENT = 512;
+/** By the server's clock. */
+const STEP_MICROSECONDS = 3.5;
 
 export interface SimulationOptions {
+  /** Default: nothing is slow. */
+  readonly slowRequestMs?: number;
   readonly sizeBytes: number;
   /** Alignment of direct I/O, bytes; 0 for an export that is buffered. */
   readonly unitBytes: number;
@@ -177,6 +186,9 @@ export class Simulation {
   readonly slab: Slab;
   readonly transmission: Transmission;
   readonly target: Export;
+  /** What the server has counted. */
+  readonly memory = ThreadRecord.allocate(4096, 1);
+  readonly record = new ThreadRecord(this.memory);
   readonly random: (below: number) => number;
   /** Broken rules of the boundary. */
   readonly faults: string[] = [];
@@ -186,6 +198,8 @@ export class Simulation {
   heldBack: ((op: number, offset: number) => boolean) | undefined;
   readonly #options: SimulationOptions;
   readonly #witness: Witness;
+  readonly #everConnected: SimulatedPeer[] = [];
+  readonly #reader: SnapshotReader;
   readonly #bytes: Uint8Array;
   readonly #io: FileIo[] = [];
   #completions: [op: number, tag: number, result: number][] = [];
@@ -211,12 +225,13 @@ export class Simulation {
       readOnly: options.readOnly ?? false,
       sizeBytes: options.sizeBytes,
       volume: new Volume(ring, backingOf(options)),
-      counters: new ExportCounters(),
+      record: this.record.exports[0]!,
     };
-    this.transmission = new Transmission(ring, this.slab, requests, 0, {
-      warn: (fields, message) => this.warnings.push(`${message} ${JSON.stringify(fields)}`),
-    });
+    const say: Say = (name, fields) => this.warnings.push(`${LINES[name].message} ${JSON.stringify(fields)}`);
+    const log = { say, slowRequestMs: options.slowRequestMs ?? Number.POSITIVE_INFINITY };
+    this.transmission = new Transmission(ring, this.slab, requests, 0, log, this.record);
     this.freeAtRest = this.slab.freeBytes;
+    this.#reader = new SnapshotReader(observationOf(this.memory, options));
   }
 
   /** A connection that is past its handshake. */
@@ -229,10 +244,10 @@ export class Simulation {
     const buffer = this.slab.take(FRAME_BYTES);
     if (buffer < 0) throw new Error('no memory for another connection');
     this.peers[number] = peer;
-    peer.client = new Client(number, this.target, 'simulated', buffer, FRAME_BYTES, buffer, buffer, {
-      replies,
-      metaContexts,
-    });
+    this.#everConnected.push(peer);
+    const record = this.record.connect(number + 1);
+    const memory = [buffer, FRAME_BYTES, buffer, buffer] as const;
+    peer.client = new Client(number, this.target, 'simulated', record, ...memory, { replies, metaContexts });
     this.transmission.open(peer.client);
     return peer;
   }
@@ -243,6 +258,58 @@ export class Simulation {
       if (!this.#step()) return true;
     }
     return false;
+  }
+
+  /** What the server tells about itself. */
+  snapshot(): ServerSnapshot {
+    return this.#reader.snapshot(0);
+  }
+
+  /** What is wrong with the server's counters, compared with what clients have seen. */
+  miscounted(): string[] {
+    const [target] = this.#reader.snapshot(0).exports;
+    const { inFlight, inFlightMost, requestsGivenUp, connections, connectionsTotal, operations } = target!;
+    const all = Object.values(operations);
+    const requests = sumOf(all.map((operation) => operation.requests));
+    const answered = sumOf(all.map(({ latency }) => sumOf(latency.counts)));
+    const errors = sumOf(all.map((operation) => sumOf(Object.values(operation.errors))));
+    const replies = this.#everConnected.flatMap((peer) => peer.replies);
+    const open = this.peers.filter((peer) => peer && !peer.isClosed);
+    const slots = open.map((peer) => peer!.client.record.totals());
+    const found: string[] = [];
+    const compare = (what: string, counted: number, expected: number) => {
+      if (counted !== expected) found.push(`${what}: ${counted} are counted and ${expected} expected`);
+    };
+    compare('requests', requests, answered + requestsGivenUp + inFlight);
+    compare('connections', connections, open.length);
+    compare('connections in all', connectionsTotal, this.#everConnected.length);
+    if (this.isAtRest) compare('requests in flight', inFlight, 0);
+    if (inFlight < 0 || inFlightMost < inFlight)
+      found.push(`${inFlightMost} in flight at most, now ${inFlight}`);
+    // A client that is gone, or did not read all, has not seen what was said to it last.
+    if (replies.length > answered) found.push(`${replies.length} replies, ${answered} are counted`);
+    if (
+      this.#everConnected.every(
+        (peer) => !peer.hasLeft && peer.appetite === Number.POSITIVE_INFINITY && !peer.isClosed,
+      )
+    ) {
+      compare('replies', answered, replies.length);
+      compare('errors', errors, replies.filter(({ error }) => error !== 0).length);
+      compare('requests of connections', sumOf(slots.map((slot) => slot.requests)), requests);
+      compare('errors of connections', sumOf(slots.map((slot) => slot.errors)), errors);
+      compare('bytes read', operations.read.bytes, sumOf(replies.map(({ data }) => data.length)));
+      compare('bytes read by connections', sumOf(slots.map((slot) => slot.readBytes)), operations.read.bytes);
+      compare(
+        'bytes written by connections',
+        sumOf(slots.map((slot) => slot.writtenBytes)),
+        operations.write.bytes,
+      );
+    }
+    for (const { latency, diskLatency } of all) {
+      if (diskLatency.sumSeconds > latency.sumSeconds + 1e-9)
+        found.push('the disk took longer than the whole');
+    }
+    return found;
   }
 
   /** Whether everything was given back: all connections are gone and nothing is held. */
@@ -265,6 +332,7 @@ export class Simulation {
       possible[at] = possible.at(-1)!;
       possible.pop();
     }
+    this.record.ring[RING_CLOCK]! += STEP_MICROSECONDS;
     const batch = this.#completions;
     this.#completions = [];
     for (const [op, tag, result] of batch) this.#complete(op, tag, result);
@@ -305,6 +373,7 @@ export class Simulation {
     else if (op === OP_CLOSE) {
       const peer = this.peers[tag]!;
       this.peers[tag] = undefined;
+      this.record.disconnect(peer.client.record);
       this.transmission.closed(peer.client);
     } else this.transmission.fileDone(op, tag, result);
   }
@@ -563,6 +632,39 @@ export class Simulation {
   #fault(what: string): void {
     if (this.faults.length < 10) this.faults.push(what);
   }
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0);
+}
+
+function observationOf(
+  memory: ObservedThread,
+  { sizeBytes, readOnly, unitBytes }: SimulationOptions,
+): ServerObservation {
+  const direct = unitBytes > 0;
+  return {
+    version: '0',
+    pid: 1,
+    startedAtMs: 0,
+    state: 'serving',
+    listeners: [],
+    exports: [
+      {
+        name: 'simulated',
+        description: '',
+        path: '/simulated',
+        readOnly: readOnly ?? false,
+        blockDevice: false,
+        sizeBytes,
+        direct,
+        bufferedBecause: direct ? '' : 'it is to be',
+      },
+    ],
+    threads: [memory],
+    acceptor: undefined,
+    connections: [],
+  };
 }
 
 function backingOf({ sizeBytes, unitBytes, readOnly, sparse }: SimulationOptions): Backing {

@@ -1,22 +1,54 @@
 import { once } from 'node:events';
-import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { AionbdError } from '../../src/errors.js';
-import { ExportCounters } from '../../src/metrics/counters.js';
-import { MetricsPage, type PageAddress } from '../../src/metrics/page.js';
+import { HttpServer, reply } from '../../src/metrics/http.js';
+import { Listener, type PageAddress } from '../../src/metrics/listener.js';
 import { scratch } from '../support/files.js';
-import { parseText } from './parse-text.js';
 
 const ANY_PORT: PageAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 };
 
-function openPage(t: Test): MetricsPage {
-  const counters = new ExportCounters();
-  const source = { exports: [{ name: 'disk', sizeBytes: 1, readOnly: false, direct: true, counters }] };
-  const page = new MetricsPage({ source, version: '0' });
+/** As the server on the watching thread, but here. */
+class Page {
+  readonly #listeners: Listener[] = [];
+  readonly #http = new HttpServer(
+    {
+      '/': (_request, response) => reply(response, 200, 'text/plain', 'hello\n'),
+      '/name': (_request, response, { name }) => reply(response, 200, 'text/plain', name),
+      '/throws': () => {
+        throw new Error('on purpose');
+      },
+      '/breaks': async (_request, response) => {
+        response.write('half');
+        await new Promise((resolve) => setImmediate(resolve));
+        throw new Error('on purpose');
+      },
+      '/open': (_request, response) => {
+        response.write('more comes\n');
+      },
+    },
+    { name: 'context' },
+  );
+
+  async listen(address: PageAddress): Promise<PageAddress> {
+    const listener = await Listener.open(address);
+    this.#listeners.push(listener);
+    await this.#http.serve(listener.fd);
+    return listener.address;
+  }
+
+  async close(): Promise<void> {
+    for (const listener of this.#listeners) listener.removeFile();
+    await this.#http.close();
+  }
+}
+
+function openPage(t: Test): Page {
+  const page = new Page();
   t.teardown(() => page.close());
   return page;
 }
@@ -30,33 +62,31 @@ async function ask(address: PageAddress, path: string, method = 'GET') {
   return { status: response.statusCode, headers: response.headers, body: await text(response) };
 }
 
-t.test('GET /metrics answers in the text format', async (t) => {
+t.test('a route is found by its path, whatever the query, and gets the context', async (t) => {
   const page = openPage(t);
   const address = await page.listen(ANY_PORT);
-  for (const path of ['/metrics', '/metrics?name=x']) {
-    const { status, headers, body } = await ask(address, path);
-    t.equal(status, 200);
-    t.equal(headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
-    t.ok(parseText(body).has('aionbd_requests_total'));
+  for (const path of ['/name', '/name?name=x', '/name?']) {
+    t.match(await ask(address, path), { status: 200, body: 'context', headers: { 'content-length': '7' } });
   }
-  t.match(await ask(address, '/metrics', 'HEAD'), { status: 200, body: '' });
+  t.match(await ask(address, '/name', 'HEAD'), { status: 200, body: '', headers: { 'content-length': '7' } });
 });
 
-t.test('/ points to the metrics, other paths do not exist, other methods are refused', async (t) => {
+t.test('other paths do not exist, other methods are refused', async (t) => {
   const page = openPage(t);
   const address = await page.listen(ANY_PORT);
-  t.match(await ask(address, '/'), { status: 200, body: '/metrics' });
-  t.match(await ask(address, '/metrics/'), { status: 404, body: '/metrics' });
-  t.match(await ask(address, '/metrics', 'POST'), { status: 405, headers: { allow: 'GET, HEAD' } });
+  t.match(await ask(address, '/name/'), { status: 404, body: '/name' });
+  t.match(await ask(address, '/constructor'), { status: 404 });
+  t.match(await ask(address, '/name', 'POST'), { status: 405, headers: { allow: 'GET, HEAD' } });
   t.match(await ask(address, '/', 'DELETE'), { status: 405 });
   t.match(await ask(address, '/x', 'POST'), { status: 404 });
 });
 
-t.test('a page that is loaded before the first scrape answers it all the same', async (t) => {
+t.test('a route that throws is answered with 500, and the next request as ever', async (t) => {
   const page = openPage(t);
   const address = await page.listen(ANY_PORT);
-  await page.load();
-  t.match(await ask(address, '/metrics'), { status: 200 });
+  t.match(await ask(address, '/throws'), { status: 500, body: 'on purpose' });
+  await t.rejects(ask(address, '/breaks'), 'half an answer is no answer');
+  t.match(await ask(address, '/'), { status: 200 });
 });
 
 t.test('headers that do not end are refused at 8 KiB', async (t) => {
@@ -91,7 +121,7 @@ t.test('the page can be on a Unix socket, which is gone after the close', async 
   const path = join(scratch(t), 'm');
   const page = openPage(t);
   const address = await page.listen({ kind: 'unix', path });
-  t.match(await ask(address, '/metrics'), { status: 200 });
+  t.match(await ask(address, '/'), { status: 200 });
   await page.close();
   t.notOk(existsSync(path));
 });
@@ -106,7 +136,7 @@ t.test('a socket that a killed server left behind is replaced', async (t) => {
   await once(dead, 'close');
   t.ok(existsSync(path));
   const page = openPage(t);
-  t.match(await ask(await page.listen({ kind: 'unix', path }), '/metrics'), { status: 200 });
+  t.match(await ask(await page.listen({ kind: 'unix', path }), '/'), { status: 200 });
 });
 
 t.test('a socket that is in use, or a file that is none, is left alone', async (t) => {
@@ -115,12 +145,39 @@ t.test('a socket that is in use, or a file that is none, is left alone', async (
   const first = openPage(t);
   await first.listen(used);
   await t.rejects(openPage(t).listen(used), { code: 'AIONBD_E_LISTEN' });
-  t.match(await ask(used, '/metrics'), { status: 200 });
+  t.match(await ask(used, '/'), { status: 200 });
 
   const file = join(directory, 'file');
   writeFileSync(file, 'precious');
   await t.rejects(openPage(t).listen({ kind: 'unix', path: file }), { code: 'AIONBD_E_LISTEN' });
   t.ok(existsSync(file));
+});
+
+t.test('a Unix socket that another server has taken the place of is left alone', async (t) => {
+  const path = join(scratch(t), 'm');
+  const page = openPage(t);
+  await page.listen({ kind: 'unix', path });
+  unlinkSync(path);
+  const second = openPage(t);
+  const address = await second.listen({ kind: 'unix', path });
+  await page.close();
+  t.match(await ask(address, '/'), { status: 200 });
+});
+
+t.test('close ends an answer that stays open', async (t) => {
+  const page = openPage(t);
+  const address = await page.listen(ANY_PORT);
+  const asked = request({
+    host: '127.0.0.1',
+    port: address.kind === 'tcp' ? address.port : 0,
+    path: '/open',
+  });
+  asked.end();
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  const cut = once(response, 'error');
+  response.resume();
+  await page.close();
+  t.match(await cut, [{ code: 'ECONNRESET' }]);
 });
 
 t.test('close cuts a client that stays connected', async (t) => {

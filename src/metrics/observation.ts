@@ -1,0 +1,79 @@
+import type { HandshakeFailure, ServerSnapshot } from './snapshot.js';
+
+/**
+ * What a {@link SnapshotReader} needs to know of a server, to be sent to whatever thread it is on. What changes later is told to
+ * the reader by `began`, `ended` and `draining`, from the server's events of the same meaning.
+ */
+export interface ServerObservation {
+  readonly version: string;
+  readonly pid: number;
+  /** Ms since 1970. */
+  readonly startedAtMs: number;
+  readonly state: ServerSnapshot['state'];
+  /** As in `--listen`. */
+  readonly listeners: readonly string[];
+  readonly exports: readonly ObservedExport[];
+  /** One for each thread that serves connections, by its number. */
+  readonly threads: readonly ObservedThread[];
+  /** Counters of the thread that accepts, if that serves no connections itself; only its handshake failures count. */
+  readonly acceptor: ObservedThread | undefined;
+  /** Connections that had begun when this was made. */
+  readonly connections: readonly ObservedConnection[];
+}
+
+/** What stays as it is of an export. */
+export interface ObservedExport {
+  readonly name: string;
+  readonly description: string;
+  readonly path: string;
+  readonly readOnly: boolean;
+  readonly blockDevice: boolean;
+  readonly sizeBytes: number;
+  readonly direct: boolean;
+  /** In plain words; empty where I/O is direct. */
+  readonly bufferedBecause: string;
+}
+
+/** The memory in which a thread counts; see layout.ts. */
+export interface ObservedThread {
+  readonly memory: SharedArrayBuffer;
+  /** Connections and exports that it has room for. */
+  readonly connections: number;
+  readonly exports: number;
+}
+
+/** A connection in the transmission phase, as it is from its beginning on. */
+export interface ObservedConnection {
+  /** Counts up from 1 over the life of the server. */
+  readonly id: number;
+  /** `127.0.0.1:45678`, `[::1]:45678` or `unix`. */
+  readonly peer: string;
+  readonly exportName: string;
+  /** Ms since 1970. */
+  readonly startedAtMs: number;
+  readonly replies: 'simple' | 'structured' | 'extended';
+  /** By name. */
+  readonly metaContexts: readonly string[];
+  /** Thread that serves it, from 0, and where in its memory it is counted. */
+  readonly reactor: number;
+  readonly slot: number;
+}
+
+/** All that a connection has done, when it has ended. */
+export interface ConnectionTotals {
+  readonly requests: number;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+  /** Requests that were answered with an error. */
+  readonly errors: number;
+  /** On the wire since the handshake. */
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+}
+
+/** How a connection has ended. */
+export interface ConnectionEnd {
+  readonly id: number;
+  /** Set if it ended before its handshake had. */
+  readonly failure: HandshakeFailure | undefined;
+}
