@@ -4,6 +4,7 @@ export type {
   ConnectionInfo,
   DirectMode,
   ExportOptions,
+  InheritedSocket,
   ListenAddress,
   Logger,
   ServedExport,

@@ -13,7 +13,15 @@ export const PARSER_CONFIGURATION = {
 } as const;
 
 /** Flags that take no value. */
-export const SWITCHES: readonly string[] = ['read-only', 'no-lock', 'preallocate', 'help', 'version'];
+export const SWITCHES: readonly string[] = [
+  'read-only',
+  'no-lock',
+  'stdio',
+  'exit-with-last-client',
+  'preallocate',
+  'help',
+  'version',
+];
 
 export const SERVE_OPTIONS = {
   listen: {
@@ -62,13 +70,32 @@ export const SERVE_OPTIONS = {
   metrics: {
     type: 'string',
     requiresArg: true,
-    description: `address of the Prometheus page, or off (default: ${DEFAULTS.metrics})`,
+    description: `address of the Prometheus page, or off (default: ${DEFAULTS.metrics}; off for --stdio, --run and inherited sockets)`,
+  },
+  stdio: {
+    type: 'boolean',
+    description: 'serve one client on stdin and stdout, listen nowhere, and end with it',
+  },
+  run: {
+    type: 'string',
+    requiresArg: true,
+    description:
+      'serve while this shell command runs, which finds the server in $uri, and end with its exit code',
+  },
+  'exit-with-last-client': {
+    type: 'boolean',
+    description: 'end when the last client has left',
+  },
+  'pid-file': {
+    type: 'string',
+    requiresArg: true,
+    description: 'write the process id there once clients can connect',
   },
   'log-level': {
     type: 'string',
     requiresArg: true,
     choices: LOG_LEVELS,
-    description: `what to log (default: ${DEFAULTS.logLevel})`,
+    description: `what to log (default: ${DEFAULTS.logLevel}; warn for --stdio, --run and inherited sockets)`,
   },
   'log-format': {
     type: 'string',

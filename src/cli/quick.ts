@@ -52,6 +52,10 @@ export function readServeQuickly(argv: readonly string[]): ServeFlags | undefine
     busyPoll: text('busy-poll'),
     threads: text('threads'),
     metrics: text('metrics'),
+    stdio: on('stdio'),
+    run: text('run'),
+    exitWithLastClient: on('exit-with-last-client'),
+    pidFile: text('pid-file'),
     logLevel: text('log-level'),
     logFormat: text('log-format'),
   };

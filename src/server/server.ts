@@ -5,6 +5,7 @@ import { ExportCounters, SummedCounters } from '../metrics/counters.js';
 import type {
   ConnectionInfo,
   ExportOptions,
+  InheritedSocket,
   ListenAddress,
   Logger,
   ServedExport,
@@ -14,6 +15,7 @@ import type {
 import { Connections } from './connections.js';
 import { Handover } from './handover.js';
 import type { Home, HomeEvents } from './home.js';
+import { adoptStream } from './listen.js';
 import { AcceptSink, Listeners } from './listeners.js';
 import type { ThreadPlan } from './messages.js';
 import { checkExports, Registry } from './registry.js';
@@ -130,7 +132,7 @@ class NbdServer extends EventEmitter implements Server {
 
   #begin(ring: Ring, home: Home, counters: readonly ExportCounters[]): void {
     this.#home = home;
-    this.#listeners = new Listeners(ring, this.#logger, (number) => this.#accepted(ring, number));
+    this.#listeners = new Listeners(ring, this.#logger, (number) => void this.#accepted(ring, number));
     this.exports = Object.freeze(
       this.#options.exports.map((given, i) => served(given, this.#volumes, counters[i]!)),
     );
@@ -141,17 +143,26 @@ class NbdServer extends EventEmitter implements Server {
     }, CHECK_MS).unref();
   }
 
-  async listen(address: ListenAddress): Promise<ListenAddress> {
+  async listen(address: ListenAddress | InheritedSocket): Promise<ListenAddress> {
     if (this.#closed) throw new Error('the server is closed');
     return await this.#listeners.add(address);
   }
 
-  #accepted(ring: Ring, number: number): void {
+  serve(fd: number): number {
+    if (this.#closed) throw new Error('the server is closed');
+    const ring = this.#ring!;
+    const id = this.#accepted(ring, adoptStream(ring, fd));
+    ring.kick();
+    return id;
+  }
+
+  #accepted(ring: Ring, number: number): number {
     const id = this.#nextId++;
     const peer = ring.native.peerName(number);
     const { maxConnections } = this.#settings;
     if (this.#home.count < maxConnections) this.#home.begin(number, id, peer);
     else this.#home.refuse(number, id, peer, `there are ${maxConnections} connections already`);
+    return id;
   }
 
   close(deadlineMs = DEFAULT_STOP_DEADLINE_MS): Promise<void> {

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { AionbdError } from '../../src/errors.js';
 import { ExportCounters } from '../../src/metrics/counters.js';
-import type { ListenAddress, Server, ServerOptions } from '../../src/server/api.js';
+import type { InheritedSocket, ListenAddress, Server, ServerOptions } from '../../src/server/api.js';
 
 /** A server that only remembers what was asked of it. Port 0 becomes 40000, 40001, … */
 export class StubServer extends EventEmitter implements Server {
@@ -31,7 +31,16 @@ export class StubServer extends EventEmitter implements Server {
     this.defaultExport = options.defaultExport ?? '';
   }
 
-  async listen(address: ListenAddress): Promise<ListenAddress> {
+  readonly served: number[] = [];
+
+  serve(fd: number): number {
+    this.served.push(fd);
+    return this.served.length;
+  }
+
+  async listen(given: ListenAddress | InheritedSocket): Promise<ListenAddress> {
+    const address: ListenAddress =
+      given.kind === 'inherited' ? { kind: 'unix', path: `/inherited/${given.fd}` } : given;
     this.listened.push(address);
     if (address.kind === 'unix') {
       return address;
