@@ -2,7 +2,14 @@ import type { EventEmitter } from 'node:events';
 import type { MetricsPlan, ServeConfig } from '../config/serve-config.js';
 import { AionbdError } from '../errors.js';
 import type { MetricsPage } from '../metrics/page.js';
-import type { InheritedSocket, ListenAddress, Logger, Server, ServerOptions } from '../server/api.js';
+import type {
+  ConnectionInfo,
+  InheritedSocket,
+  ListenAddress,
+  Logger,
+  Server,
+  ServerOptions,
+} from '../server/api.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-code.js';
 import { listenAll } from './listen-all.js';
 import { writePidFile } from './pid-file.js';
@@ -21,7 +28,7 @@ export interface ServeContext {
   /** Sockets that another process has opened for this one. Default: none. */
   readonly inherited?: readonly InheritedSocket[];
   /** Default: nobody. */
-  readonly serviceManager?: ServiceManager;
+  readonly serviceManager?: ServiceManager | undefined;
   /** A descriptor of the client on stdin and stdout, as a socket; asked for `--stdio`. */
   stdio?(): Promise<number>;
   /** One line for stdout. */
@@ -74,11 +81,11 @@ export async function serve(config: ServeConfig, context: ServeContext): Promise
         stop.requested.then((signal) => ({ why: { signal }, exitCode: EXIT_OK })),
       ];
       if (config.mode.kind === 'daemon') {
-        for (const uri of uris) context.print(uri);
+        // Whoever has opened a socket for us knows where it is, and stdout may be theirs.
+        for (const uri of uris.slice(context.inherited?.length ?? 0)) context.print(uri);
         if (config.exitWithLastClient) ends.push(lastClientLeft);
       } else if (config.mode.kind === 'stdio') {
-        server.serve(await asked(context.stdio)());
-        ends.push(lastClientLeft);
+        ends.push(serveOne(server, await asked(context.stdio)()));
       } else {
         const command = runCommand(config.mode.command, uris[0]!, addresses[0]!, server.defaultExport);
         undo.push(() => command.stop('SIGTERM'));
@@ -111,12 +118,24 @@ function watchClients(server: Server): Promise<End> {
   return new Promise((resolve) => {
     let clients = 0;
     server.on('connection', () => clients++);
-    server.on('disconnect', ({ exportName }: { exportName: string | undefined }) => {
+    server.on('disconnect', ({ exportName }: ConnectionInfo) => {
       // Of a handshake that led to nothing there was no client.
       if (exportName === undefined) return;
       clients--;
       if (clients === 0) resolve({ why: { reason: 'the last client has left' }, exitCode: EXIT_OK });
     });
+  });
+}
+
+/** Ends with the connection, whatever has become of it. */
+function serveOne(server: Server, fd: number): Promise<End> {
+  return new Promise((resolve) => {
+    let served: number | undefined;
+    server.on('disconnect', ({ id, exportName, reason = '' }: ConnectionInfo) => {
+      if (id !== served) return;
+      resolve({ why: { reason }, exitCode: exportName === undefined ? EXIT_FAILURE : EXIT_OK });
+    });
+    served = server.serve(fd);
   });
 }
 
