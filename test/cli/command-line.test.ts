@@ -18,7 +18,8 @@ async function refused(test: Test, argv: string[], ...parts: string[]): Promise<
 t.test('serve takes every flag of its own, long and short', async (t) => {
   const argv =
     'serve a.img -l h:1 b.img --listen=h:2 -e name=x,path=y --export name=z,path=z --read-only --direct on --no-lock ' +
-    '--buffer-memory 1G --queue-depth 32 --busy-poll 20 --threads 2 --metrics off --log-level debug --log-format json c.img';
+    '--buffer-memory 1G --queue-depth 32 --busy-poll 20 --threads 2 --metrics off --log-level debug --log-format json ' +
+    '--stdio --run true --exit-with-last-client --pid-file /p c.img';
   t.strictSame(await read(...argv.split(' ')), {
     kind: 'serve',
     flags: {
@@ -33,6 +34,10 @@ t.test('serve takes every flag of its own, long and short', async (t) => {
       busyPoll: '20',
       threads: '2',
       metrics: 'off',
+      stdio: true,
+      run: 'true',
+      exitWithLastClient: true,
+      pidFile: '/p',
       logLevel: 'debug',
       logFormat: 'json',
     },
@@ -42,6 +47,9 @@ t.test('serve takes every flag of its own, long and short', async (t) => {
 t.test('flags that are not given are undefined', async (t) => {
   const command = await read('serve', 'a.img');
   t.match(command, { kind: 'serve', flags: { files: ['a.img'], listen: undefined, readOnly: undefined } });
+  t.match(command, {
+    flags: { stdio: undefined, run: undefined, exitWithLastClient: undefined, pidFile: undefined },
+  });
   t.match(command, {
     flags: { noLock: undefined, metrics: undefined, direct: undefined, exports: undefined },
   });
