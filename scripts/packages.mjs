@@ -56,6 +56,7 @@ export const TEST_PACKAGES = [
   { name: 'python3-libnbd', tests: '*', missing: pythonModule },
   { name: 'qemu-utils', tests: '*', missing: programs('qemu-io', 'qemu-img', 'qemu-nbd') },
   { name: 'fio', tests: ['foreign', 'kernel'], missing: programs('fio') },
+  { name: 'systemd', tests: ['deploy'], missing: programs('systemd-analyze') },
   { name: 'nbd-client', tests: ['kernel'], missing: programs('nbd-client') },
   {
     name: 'user-mode-linux',

@@ -88,7 +88,7 @@ export interface ServeConfig {
  * @throws AionbdError AIONBD_E_USAGE and the codes of the single parsers
  */
 export function serveConfig(flags: ServeFlags, hasSockets = false): ServeConfig {
-  const mode = serveMode(flags, hasSockets);
+  const mode = Object.freeze(serveMode(flags, hasSockets));
   // Started by another program for its own use: it wants to hear of what is wrong, and has no use for a page at a fixed port.
   const isHelper = mode.kind !== 'daemon' || hasSockets;
   const exports = exportOptions(flags);
@@ -104,7 +104,7 @@ export function serveConfig(flags: ServeFlags, hasSockets = false): ServeConfig 
       threads: parseThreads(flags.threads ?? DEFAULTS.threads, bufferMemoryBytes, queueDepth),
       busyPoll: parseBusyPoll(flags.busyPoll ?? DEFAULTS.busyPoll),
     }),
-    listen: isHelper && flags.listen === undefined ? [] : listenPlans(flags.listen),
+    listen: isHelper && flags.listen === undefined ? Object.freeze([]) : listenPlans(flags.listen),
     mode,
     exitWithLastClient: flags.exitWithLastClient === true,
     pidFile: flags.pidFile,
