@@ -8,6 +8,7 @@ import { CREATE_OPTIONS, PARSER_CONFIGURATION, SERVE_OPTIONS, SWITCHES } from '.
 export type Command =
   | { readonly kind: 'serve'; readonly flags: ServeFlags }
   | { readonly kind: 'create'; readonly file: string; readonly size: string; readonly preallocate: boolean }
+  | { readonly kind: 'doctor'; readonly paths: readonly string[] }
   /** Help, version or completion, printed already. */
   | { readonly kind: 'printed' };
 
@@ -80,6 +81,20 @@ export async function readCommandLine(argv: readonly string[], version: string):
         };
       },
     )
+    .command(
+      'doctor [path..]',
+      'look whether this machine and these files are fit for a server',
+      (command) =>
+        command.usage(DOCTOR_USAGE).positional('path', {
+          type: 'string',
+          array: true,
+          defaultDescription: 'none',
+          description: 'files and block devices that are to be served',
+        }),
+      (args) => {
+        command = { kind: 'doctor', paths: [...(args.path ?? []), ...args._.slice(1).map(String)] };
+      },
+    )
     .completion('completion', 'print a script that completes these commands in bash or zsh')
     .demandCommand(1, NO_COMMAND)
     .strict()
@@ -97,7 +112,7 @@ export async function readCommandLine(argv: readonly string[], version: string):
 const LONGEST_HELP_LINE = 100;
 const USUAL_TERMINAL = 80;
 
-const COMMANDS: readonly string[] = ['serve', 'create', 'completion'];
+const COMMANDS: readonly string[] = ['serve', 'create', 'doctor', 'completion'];
 const NO_COMMAND = `no command given: use ${COMMANDS.join(', ')}`;
 
 /** yargs' own words, where they do not say what the value was or what to do. */
@@ -123,6 +138,11 @@ cleanly.`;
 const CREATE_USAGE = `aionbd create FILE --size SIZE
 
 Creates an image file of zeroes: sparse, or with all its blocks. It never overwrites.`;
+
+const DOCTOR_USAGE = `aionbd doctor [PATH...]
+
+Looks at this machine, and at files and block devices that are to be served, and says in plain words what to change. \
+Changes nothing itself. The exit code is 1 if something will not work.`;
 
 /** yargs takes any value of a switch but `true` for false: `--read-only=yes` would let clients write. */
 function refuseSwitchValues(argv: readonly string[]): void {
@@ -157,6 +177,6 @@ function usageError(argv: readonly string[], message: string): AionbdError {
       `unknown command ${quote(word)}: use ${COMMANDS.join(', ')}; to serve a file, aionbd serve FILE`,
     );
   }
-  const help = word === 'serve' || word === 'create' ? `aionbd ${word} --help` : 'aionbd --help';
+  const help = word !== undefined && COMMANDS.includes(word) ? `aionbd ${word} --help` : 'aionbd --help';
   return new AionbdError('AIONBD_E_USAGE', `${said}; see ${help}`);
 }

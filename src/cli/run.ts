@@ -35,6 +35,10 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
         return await runServe(command, version, options);
       case 'create':
         return await runCreate(command);
+      case 'doctor': {
+        const { doctor } = await import('./doctor/doctor.js');
+        return await doctor(command.paths, (line) => void process.stdout.write(`${line}\n`));
+      }
       case 'printed':
         return EXIT_OK;
     }

@@ -102,12 +102,12 @@ t.test('what is not known is refused with the way to help', async (t) => {
   await refused(t, ['serve', 'a', '--no-read-only'], 'no-read-only');
   await refused(t, ['serve', 'a', '--readOnly'], 'readOnly');
   await refused(t, ['create', 'a', 'b', '--size', '1'], 'b', 'aionbd create --help');
-  await refused(t, ['disk.img'], '"disk.img"', 'serve, create, completion', 'aionbd serve FILE');
+  await refused(t, ['disk.img'], '"disk.img"', 'serve, create, doctor, completion', 'aionbd serve FILE');
   await refused(t, ['server\n'], '"server\\n"');
 });
 
 t.test('what is missing is refused by its name', async (t) => {
-  await refused(t, [], 'no command given', 'serve, create, completion', 'aionbd --help');
+  await refused(t, [], 'no command given', 'serve, create, doctor, completion', 'aionbd --help');
   await refused(t, ['create', '--size', '1'], 'a file name is missing');
   await refused(t, ['create', 'a'], '--size');
   const flags = 'listen export direct buffer-memory queue-depth busy-poll threads metrics log-level'.split(
