@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 
+#include "descriptors.h"
 #include "probe.h"
 #include "reactor.h"
 #include "sockets.h"
@@ -106,6 +107,8 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
                                         InstanceMethod<&ReactorWrap::remove_file>("removeFile"),
                                         InstanceMethod<&ReactorWrap::listen_tcp>("listenTcp"),
                                         InstanceMethod<&ReactorWrap::listen_unix>("listenUnix"),
+                                        InstanceMethod<&ReactorWrap::inherit_listener>("inheritListener"),
+                                        InstanceMethod<&ReactorWrap::listener_name>("listenerName"),
                                         InstanceMethod<&ReactorWrap::listener_port>("listenerPort"),
                                         InstanceMethod<&ReactorWrap::remove_listener>("removeListener"),
                                         InstanceMethod<&ReactorWrap::peer_name>("peerName"),
@@ -294,6 +297,21 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     return listening(info, aionbd::listen_unix(text_at(info, 0), int_at(info, 1)), false);
   }
 
+  // Takes over the descriptor if it can be listened on.
+  Napi::Value inherit_listener(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    const int fd = int_at(info, 0);
+    bool tcp = false;
+    const int error = aionbd::prepare_listener(fd, &tcp);
+    return listening(info, error != 0 ? error : fd, tcp);
+  }
+
+  Napi::Value listener_name(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    const aionbd::Listener* listener = reactor_->listener(int_at(info, 0));
+    return Napi::String::New(info.Env(), listener ? aionbd::local_name(listener->fd.get()) : "");
+  }
+
   Napi::Value listener_port(const Napi::CallbackInfo& info) {
     if (!usable(info)) return info.Env().Undefined();
     const aionbd::Listener* listener = reactor_->listener(int_at(info, 0));
@@ -380,6 +398,23 @@ Napi::Value local_port(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), aionbd::local_port(int_at(info, 0)));
 }
 
+Napi::Value duplicate_stream(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), aionbd::duplicate_stream(int_at(info, 0)));
+}
+
+Napi::Value stream_pair(const Napi::CallbackInfo& info) {
+  aionbd::UniqueFd ends[2];
+  const int error = aionbd::stream_pair(ends);
+  if (error != 0) return throw_errno(info.Env(), "socketpair", error);
+  Napi::Array result = Napi::Array::New(info.Env(), 2);
+  for (uint32_t i = 0; i < 2; i++) result.Set(i, Napi::Number::New(info.Env(), ends[i].release()));
+  return result;
+}
+
+Napi::Value send_datagram(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), aionbd::send_datagram(text_at(info, 0), text_at(info, 1)));
+}
+
 Napi::Object start(Napi::Env env, Napi::Object exports) {
   ReactorWrap::define(env, exports);
   exports.Set("probeFile", Napi::Function::New<probe_file>(env));
@@ -387,6 +422,9 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   exports.Set("openTcpListener", Napi::Function::New<open_tcp_listener>(env));
   exports.Set("openUnixListener", Napi::Function::New<open_unix_listener>(env));
   exports.Set("localPort", Napi::Function::New<local_port>(env));
+  exports.Set("duplicateStream", Napi::Function::New<duplicate_stream>(env));
+  exports.Set("streamPair", Napi::Function::New<stream_pair>(env));
+  exports.Set("sendDatagram", Napi::Function::New<send_datagram>(env));
   exports.Set("submissionBytes", Napi::Number::New(env, sizeof(aionbd::Submission)));
   exports.Set("completionBytes", Napi::Number::New(env, sizeof(aionbd::Completion)));
   return exports;

@@ -170,7 +170,12 @@ int accept_connection(const Listener& listener) {
     fd = accept4(listener.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
   } while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
   if (fd < 0) return -errno;
-  if (listener.tcp) {
+  set_up_stream(fd, listener.tcp);
+  return fd;
+}
+
+void set_up_stream(int fd, bool tcp) {
+  if (tcp) {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   } else {
@@ -178,13 +183,9 @@ int accept_connection(const Listener& listener) {
     set_option(fd, SOL_SOCKET, SO_SNDBUF, kSocketBufferBytes);
     set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, kSocketBufferBytes);
   }
-  return fd;
 }
 
-std::string peer_name(int fd) {
-  sockaddr_storage address{};
-  socklen_t length = sizeof address;
-  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "";
+std::string inet_name(const sockaddr_storage& address) {
   char text[INET6_ADDRSTRLEN] = "";
   if (address.ss_family == AF_INET) {
     const auto* v4 = reinterpret_cast<const sockaddr_in*>(&address);
@@ -196,7 +197,14 @@ std::string peer_name(int fd) {
     inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
     return "[" + std::string(text) + "]:" + std::to_string(ntohs(v6->sin6_port));
   }
-  return address.ss_family == AF_UNIX ? "unix" : "";
+  return "";
+}
+
+std::string peer_name(int fd) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "";
+  return address.ss_family == AF_UNIX ? "unix" : inet_name(address);
 }
 
 int local_port(int fd) {

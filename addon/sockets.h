@@ -2,6 +2,7 @@
 // that a connection has still to send. The reactor owns epoll and decides when to call what.
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <cstddef>
@@ -150,6 +151,10 @@ int listen_unix(const std::string& path, int backlog);
 
 // Takes one connection, set up as this server wants it. A descriptor or a negative errno.
 int accept_connection(const Listener& listener);
+void set_up_stream(int fd, bool tcp);
+
+// host:port or [v6]:port; empty for other kinds of address.
+std::string inet_name(const sockaddr_storage& address);
 
 // `127.0.0.1:4711`, `[::1]:4711`, `unix`, or empty if it can't be had.
 std::string peer_name(int fd);

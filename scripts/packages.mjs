@@ -60,6 +60,7 @@ export const TEST_PACKAGES = [
   { name: 'fuse3', tests: ['foreign'], missing: programs('fusermount3') },
   { name: 'chromium', tests: ['browser'], missing: programs('chromium') },
   { name: 'tmux', tests: ['cli'], missing: programs('tmux') },
+  { name: 'systemd', tests: ['deploy'], missing: programs('systemd-analyze') },
   { name: 'nbd-client', tests: ['kernel'], missing: programs('nbd-client') },
   {
     name: 'user-mode-linux',

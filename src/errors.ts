@@ -12,6 +12,7 @@ export const ERRORS = Object.freeze({
   AIONBD_E_DIRECT: 'Direct I/O was asked for and the file or its filesystem cannot do it.',
   AIONBD_E_LOCKED: 'Another process holds the lock on a file to export.',
   AIONBD_E_LISTEN: 'An address could not be listened on.',
+  AIONBD_E_PID_FILE: 'The file for the process id could not be written.',
   AIONBD_E_AIO_LIMIT: 'The kernel has no room for another AIO context (fs.aio-max-nr).',
   AIONBD_E_MEMORY: 'The buffer memory could not be had.',
   AIONBD_E_ADDON: 'The native addon could not be loaded.',

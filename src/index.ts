@@ -8,6 +8,7 @@ export type {
   ConnectionInfo,
   DirectMode,
   ExportOptions,
+  InheritedSocket,
   ListenAddress,
   Logger,
   ServedExport,

@@ -10,6 +10,7 @@ export type Command =
   | { readonly kind: 'create'; readonly file: string; readonly size: string; readonly preallocate: boolean }
   | { readonly kind: 'status'; readonly address: string; readonly json: boolean }
   | { readonly kind: 'top'; readonly address: string }
+  | { readonly kind: 'doctor'; readonly paths: readonly string[] }
   /** Help, version or completion, printed already. */
   | { readonly kind: 'printed' };
 
@@ -58,6 +59,10 @@ export async function readCommandLine(argv: readonly string[], version: string):
             metrics: single('metrics', args.metrics),
             healthDeadline: single('health-deadline', args['health-deadline']),
             metricsExports: single('metrics-exports', args['metrics-exports']),
+            stdio: args.stdio,
+            run: single('run', args.run),
+            exitWithLastClient: args['exit-with-last-client'],
+            pidFile: single('pid-file', args['pid-file']),
             logLevel: single('log-level', args['log-level']),
             logFormat: single('log-format', args['log-format']),
           },
@@ -98,6 +103,20 @@ export async function readCommandLine(argv: readonly string[], version: string):
         command = { kind: 'top', address: args.address };
       },
     )
+    .command(
+      'doctor [path..]',
+      'look whether this machine and these files are fit for a server',
+      (command) =>
+        command.usage(DOCTOR_USAGE).positional('path', {
+          type: 'string',
+          array: true,
+          defaultDescription: 'none',
+          description: 'files and block devices that are to be served',
+        }),
+      (args) => {
+        command = { kind: 'doctor', paths: [...(args.path ?? []), ...args._.slice(1).map(String)] };
+      },
+    )
     .completion('completion', 'print a script that completes these commands in bash or zsh')
     .demandCommand(1, NO_COMMAND)
     .strict()
@@ -115,8 +134,8 @@ export async function readCommandLine(argv: readonly string[], version: string):
 const LONGEST_HELP_LINE = 100;
 const USUAL_TERMINAL = 80;
 
-const COMMANDS: readonly string[] = ['serve', 'create', 'status', 'top', 'completion'];
-const HAVE_HELP: readonly string[] = ['serve', 'create', 'status', 'top'];
+const COMMANDS: readonly string[] = ['serve', 'create', 'status', 'top', 'doctor', 'completion'];
+const HAVE_HELP: readonly string[] = ['serve', 'create', 'status', 'top', 'doctor'];
 const NO_COMMAND = `no command given: use ${COMMANDS.join(', ')}`;
 
 /** yargs' own words, where they do not say what the value was or what to do. */
@@ -157,6 +176,11 @@ cannot be reached.`;
 const TOP_USAGE = `aionbd top [ADDRESS]
 
 Shows a running server live in the terminal: throughput, latency, exports and connections. q ends it, ? lists the keys.`;
+
+const DOCTOR_USAGE = `aionbd doctor [PATH...]
+
+Looks at this machine, and at files and block devices that are to be served, and says in plain words what to change. \
+Changes nothing itself. The exit code is 1 if something will not work.`;
 
 /** yargs takes any value of a switch but `true` for false: `--read-only=yes` would let clients write. */
 function refuseSwitchValues(argv: readonly string[]): void {

@@ -13,7 +13,16 @@ export const PARSER_CONFIGURATION = {
 } as const;
 
 /** Flags that take no value. */
-export const SWITCHES: readonly string[] = ['read-only', 'no-lock', 'preallocate', 'json', 'help', 'version'];
+export const SWITCHES: readonly string[] = [
+  'read-only',
+  'no-lock',
+  'stdio',
+  'exit-with-last-client',
+  'preallocate',
+  'json',
+  'help',
+  'version',
+];
 
 export const SERVE_OPTIONS = {
   listen: {
@@ -62,7 +71,7 @@ export const SERVE_OPTIONS = {
   metrics: {
     type: 'string',
     requiresArg: true,
-    description: `address of the metrics, or off (default: ${DEFAULTS.metrics})`,
+    description: `address of the metrics, or off (default: ${DEFAULTS.metrics}; off for --stdio, --run and inherited sockets)`,
   },
   'health-deadline': {
     type: 'string',
@@ -79,11 +88,30 @@ export const SERVE_OPTIONS = {
     requiresArg: true,
     description: `milliseconds from which on a request is logged as slow, or off (default: ${DEFAULTS.slowRequest})`,
   },
+  stdio: {
+    type: 'boolean',
+    description: 'serve one client on stdin and stdout, listen nowhere, and end with it',
+  },
+  run: {
+    type: 'string',
+    requiresArg: true,
+    description:
+      'serve while this shell command runs, which finds the server in $uri, and end with its exit code',
+  },
+  'exit-with-last-client': {
+    type: 'boolean',
+    description: 'end when the last client has left',
+  },
+  'pid-file': {
+    type: 'string',
+    requiresArg: true,
+    description: 'write the process id there once clients can connect',
+  },
   'log-level': {
     type: 'string',
     requiresArg: true,
     choices: LOG_LEVELS,
-    description: `what to log (default: ${DEFAULTS.logLevel})`,
+    description: `what to log (default: ${DEFAULTS.logLevel}; warn for --stdio, --run and inherited sockets)`,
   },
   'log-format': {
     type: 'string',

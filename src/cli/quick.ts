@@ -55,6 +55,10 @@ export function readServeQuickly(argv: readonly string[]): ServeFlags | undefine
     metrics: text('metrics'),
     healthDeadline: text('health-deadline'),
     metricsExports: text('metrics-exports'),
+    stdio: on('stdio'),
+    run: text('run'),
+    exitWithLastClient: on('exit-with-last-client'),
+    pidFile: text('pid-file'),
     logLevel: text('log-level'),
     logFormat: text('log-format'),
   };

@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs';
 import { serveConfig } from '../config/serve-config.js';
 import { parseSize } from '../config/size.js';
 import { parseStatusAddress } from '../config/status-address.js';
@@ -6,8 +7,12 @@ import type { Logger, ServerOptions } from '../server/api.js';
 import { readVersion } from '../server/version.js';
 import type { Command } from './command-line.js';
 import { EXIT_FAILURE, EXIT_OK, exitCodeOf } from './exit-code.js';
+import { inheritedSockets } from './inherited.js';
 import { readServeQuickly } from './quick.js';
 import type { ServeContext } from './serve.js';
+import type { ServiceManager } from './service-manager.js';
+
+const STDIN_FD = 0;
 
 /** Parts that another program than the `aionbd` command may want to have its own way. */
 export interface RunOptions {
@@ -35,6 +40,10 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
         return await runStatus(command);
       case 'top':
         return await runTopHere(command);
+      case 'doctor': {
+        const { doctor } = await import('./doctor/doctor.js');
+        return await doctor(command.paths, (line) => void process.stdout.write(`${line}\n`));
+      }
       case 'printed':
         return EXIT_OK;
     }
@@ -76,7 +85,8 @@ async function runServe(
   version: string,
   options: RunOptions,
 ): Promise<number> {
-  const config = serveConfig(command.flags);
+  const inherited = inheritedSockets(process.env, process.pid);
+  const config = serveConfig(command.flags, inherited.length > 0);
   // Loaded here, so that help and mistakes are answered without the addon.
   const [{ createLogger }, { serve }] = await Promise.all([import('./log.js'), import('./serve.js')]);
   const logger = await createLogger({
@@ -90,10 +100,30 @@ async function runServe(
     logger,
     version,
     signals: process,
+    inherited,
+    serviceManager: await whoWatches(logger),
+    stdio: socketOfStdio,
     print: (line) => process.stdout.write(`${line}\n`),
     exit: (code) => process.exit(code),
     ...(options.ready !== undefined && { ready: options.ready }),
   });
+}
+
+/** Most servers have none, and need not load what talks to it. */
+async function whoWatches(logger: Logger): Promise<ServiceManager | undefined> {
+  if (process.env.NOTIFY_SOCKET === undefined) return undefined;
+  const [{ serviceManager }, { notifyServiceManager }] = await Promise.all([
+    import('./service-manager.js'),
+    import('../server/notify.js'),
+  ]);
+  return serviceManager(process.env, process.pid, notifyServiceManager, logger);
+}
+
+/** inetd and libnbd give a socket as both stdin and stdout; ssh and shells give two pipes. */
+async function socketOfStdio(): Promise<number> {
+  if (fstatSync(STDIN_FD).isSocket()) return STDIN_FD;
+  const { socketOfPipes } = await import('../server/pipes.js');
+  return socketOfPipes(process.stdin, process.stdout);
 }
 
 async function createRealServer(options: ServerOptions) {

@@ -2,9 +2,20 @@ import type { EventEmitter } from 'node:events';
 import type { MetricsPlan, ServeConfig } from '../config/serve-config.js';
 import { AionbdError } from '../errors.js';
 import type { Watch } from '../metrics/watch.js';
-import type { Logger, Server, ServerOptions } from '../server/api.js';
+import type {
+  ConnectionInfo,
+  InheritedSocket,
+  ListenAddress,
+  Logger,
+  Server,
+  ServerOptions,
+} from '../server/api.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-code.js';
 import { listenAll } from './listen-all.js';
+import { writePidFile } from './pid-file.js';
+import { openPrivateSocket } from './private-socket.js';
+import { type RunningCommand, runCommand } from './run-command.js';
+import type { ServiceManager } from './service-manager.js';
 import { metricsUrl, nbdUri } from './uri.js';
 
 /** What `aionbd serve` takes from outside, so that a test can stand in for each. */
@@ -14,6 +25,12 @@ export interface ServeContext {
   readonly version: string;
   /** Emits SIGTERM and SIGINT, as `process` does. */
   readonly signals: EventEmitter;
+  /** Sockets that another process has opened for this one. Default: none. */
+  readonly inherited?: readonly InheritedSocket[];
+  /** Default: nobody. */
+  readonly serviceManager?: ServiceManager | undefined;
+  /** A descriptor of the client on stdin and stdout, as a socket; asked for `--stdio`. */
+  stdio?(): Promise<number>;
   /** One line for stdout. */
   print(line: string): void;
   /** Ends the process at once. */
@@ -33,54 +50,130 @@ const STOP_DEADLINE_MS = 4800;
 /** Signals this close together are one wish: `timeout`, npm and others pass on what the whole process group got anyway. */
 const SAME_WISH_MS = 500;
 
+/** Why a server ends, and the exit code that it has then if it stops cleanly. */
+interface End {
+  readonly why: object;
+  readonly exitCode: number;
+}
+
 /**
- * Serves until SIGTERM or SIGINT, then stops cleanly. A second signal, half a second later or more, ends the process at
- * once.
+ * Serves until SIGTERM or SIGINT, or until what it was started for is over, then stops cleanly. A second signal, half a second
+ * later or more, ends the process at once.
  *
  * @returns the exit code
  * @throws AionbdError what creating and listening throws; nothing is left running then
  */
 export async function serve(config: ServeConfig, context: ServeContext): Promise<number> {
   const stop = watchSignals(context);
+  const undo: (() => void)[] = [];
   try {
     const server = await context.createServer({ ...config.server, logger: context.logger });
     let watch: Watch | undefined;
+    let exitCode: number;
     try {
+      const lastClientLeft = watchClients(server);
       watch = await openWatch(config.metrics, context);
-      const uris = await listenOnAll(config, server, context);
+      const addresses = await listenOnAll(config, server, context, undo);
       for (const { name, path, sizeBytes, readOnly, direct } of server.exports) {
         context.logger.info({ export: name, path, sizeBytes, readOnly, direct }, 'serving');
       }
-      for (const uri of uris) {
-        context.print(uri);
+      const uris = addresses.map(nbdUri);
+      if (config.pidFile !== undefined) undo.push(writePidFile(config.pidFile, process.pid));
+      const ends: Promise<End>[] = [
+        stop.requested.then((signal) => ({ why: { signal }, exitCode: EXIT_OK })),
+      ];
+      if (config.mode.kind === 'daemon') {
+        // Whoever has opened a socket for us knows where it is, and stdout may be theirs.
+        for (const uri of uris.slice(context.inherited?.length ?? 0)) context.print(uri);
+        if (config.exitWithLastClient) ends.push(lastClientLeft);
+      } else if (config.mode.kind === 'stdio') {
+        ends.push(serveOne(server, await asked(context.stdio)()));
+      } else {
+        const command = runCommand(config.mode.command, uris[0]!, addresses[0]!, server.defaultExport);
+        undo.push(() => command.stop('SIGTERM'));
+        ends.push(endOf(command));
+        if (config.exitWithLastClient) ends.push(lastClientLeft);
       }
+      context.serviceManager?.ready(`serving ${server.exports.length} exports at ${uris.join(' ')}`);
       context.ready?.(uris);
       watch?.start(server);
-      context.logger.info({ signal: await stop.requested }, 'stopping');
+      const end = await Promise.race(ends);
+      exitCode = end.exitCode;
+      context.logger.info(end.why, 'stopping');
+      context.serviceManager?.stopping();
     } catch (error) {
       await closeAll(server, watch, context);
       throw error;
     }
-    return await closeAll(server, watch, context);
+    const outcome = await closeAll(server, watch, context);
+    return outcome === EXIT_OK ? exitCode : outcome;
   } finally {
     stop.unwatch();
+    for (const take of undo.reverse()) take();
   }
 }
 
+/** Resolves when a client was there and none is any more. */
+function watchClients(server: Server): Promise<End> {
+  return new Promise((resolve) => {
+    let clients = 0;
+    server.on('connection', () => clients++);
+    server.on('disconnect', ({ exportName }: ConnectionInfo) => {
+      // Of a handshake that led to nothing there was no client.
+      if (exportName === undefined) return;
+      clients--;
+      if (clients === 0) resolve({ why: { reason: 'the last client has left' }, exitCode: EXIT_OK });
+    });
+  });
+}
+
+/** Ends with the connection, whatever has become of it. */
+function serveOne(server: Server, fd: number): Promise<End> {
+  return new Promise((resolve) => {
+    let served: number | undefined;
+    server.on('disconnect', ({ id, exportName, reason = '' }: ConnectionInfo) => {
+      if (id !== served) return;
+      resolve({ why: { reason }, exitCode: exportName === undefined ? EXIT_FAILURE : EXIT_OK });
+    });
+    served = server.serve(fd);
+  });
+}
+
+async function endOf(command: RunningCommand): Promise<End> {
+  const exitCode = await command.ended;
+  return { why: { reason: 'the command has ended', exitCode }, exitCode };
+}
+
+function asked<T>(part: T | undefined): T {
+  if (part === undefined)
+    throw new Error('this way of starting needs something that the context does not have');
+  return part;
+}
+
+/** The addresses as they are to be shown, in their order: of sockets that were given to us, then as `--listen` says. */
 async function listenOnAll(
   config: ServeConfig,
   server: Server,
   context: ServeContext,
-): Promise<readonly string[]> {
-  const uris: string[] = [];
+  undo: (() => void)[],
+): Promise<readonly ListenAddress[]> {
+  const addresses: ListenAddress[] = [];
+  for (const socket of context.inherited ?? []) {
+    addresses.push(await server.listen(socket));
+  }
   for (const plan of config.listen) {
     const { shown, missing } = await listenAll(plan, (address) => server.listen(address));
     if (missing !== undefined) {
       context.logger.debug({ address: plan.text, reason: missing.message }, 'not listening on ::1');
     }
-    uris.push(nbdUri(shown));
+    addresses.push(shown);
   }
-  return uris;
+  if (addresses.length === 0 && config.mode.kind === 'run') {
+    const { address, remove } = openPrivateSocket();
+    undo.push(remove);
+    addresses.push(await server.listen(address));
+  }
+  return addresses;
 }
 
 /** Listens for those who want to look; they are answered once the thread for it has started. */

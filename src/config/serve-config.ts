@@ -55,9 +55,21 @@ export interface ServeFlags {
   readonly metrics?: string | undefined;
   readonly metricsExports?: string | undefined;
   readonly healthDeadline?: string | undefined;
+  readonly stdio?: boolean | undefined;
+  readonly run?: string | undefined;
+  readonly exitWithLastClient?: boolean | undefined;
+  readonly pidFile?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logFormat?: string | undefined;
 }
+
+/** Who decides when the server ends, besides signals: nobody, its one client, or a command. */
+export type ServeMode =
+  | { readonly kind: 'daemon' }
+  /** One client on stdin and stdout. */
+  | { readonly kind: 'stdio' }
+  /** As long as a shell command runs. */
+  | { readonly kind: 'run'; readonly command: string };
 
 export interface MetricsPlan {
   readonly listen: ListenPlan;
@@ -72,7 +84,11 @@ export interface MetricsPlan {
 /** Everything `aionbd serve` needs to know, checked and frozen. */
 export interface ServeConfig {
   readonly server: Omit<ServerOptions, 'logger'>;
+  /** Empty where somebody else has listened, and where nobody is to find the server who was not told of it. */
   readonly listen: readonly ListenPlan[];
+  readonly mode: ServeMode;
+  readonly exitWithLastClient: boolean;
+  readonly pidFile: string | undefined;
   /** `undefined` for `--metrics off`. */
   readonly metrics: MetricsPlan | undefined;
   readonly logLevel: LogLevel;
@@ -83,9 +99,13 @@ export interface ServeConfig {
 /**
  * Turns the flags of `aionbd serve` into its configuration. Pure: looks at no file, no address, no environment.
  *
+ * @param hasSockets whether another process has given us sockets to listen on
  * @throws AionbdError AIONBD_E_USAGE and the codes of the single parsers
  */
-export function serveConfig(flags: ServeFlags): ServeConfig {
+export function serveConfig(flags: ServeFlags, hasSockets = false): ServeConfig {
+  const mode = Object.freeze(serveMode(flags, hasSockets));
+  // Started by another program for its own use: it wants to hear of what is wrong, and has no use for a page at a fixed port.
+  const isHelper = mode.kind !== 'daemon' || hasSockets;
   const exports = exportOptions(flags);
   const bufferMemoryBytes = parseBufferMemory(flags.bufferMemory ?? DEFAULTS.bufferMemory);
   const queueDepth = parseQueueDepth(flags.queueDepth ?? DEFAULTS.queueDepth);
@@ -100,12 +120,35 @@ export function serveConfig(flags: ServeFlags): ServeConfig {
       busyPoll: parseBusyPoll(flags.busyPoll ?? DEFAULTS.busyPoll),
       slowRequestMs: parseSlowRequest(flags.slowRequest ?? DEFAULTS.slowRequest),
     }),
-    listen: listenPlans(flags.listen),
-    metrics: metricsPlan(flags),
-    logLevel: oneOf('--log-level', flags.logLevel ?? DEFAULTS.logLevel, LOG_LEVELS),
+    listen: isHelper && flags.listen === undefined ? Object.freeze([]) : listenPlans(flags.listen),
+    mode,
+    exitWithLastClient: flags.exitWithLastClient === true,
+    pidFile: flags.pidFile,
+    metrics: isHelper && flags.metrics === undefined ? undefined : metricsPlan(flags),
+    logLevel: oneOf('--log-level', flags.logLevel ?? (isHelper ? 'warn' : DEFAULTS.logLevel), LOG_LEVELS),
     logFormat:
       flags.logFormat === undefined ? undefined : oneOf('--log-format', flags.logFormat, LOG_FORMATS),
   });
+}
+
+function serveMode(flags: ServeFlags, hasSockets: boolean): ServeMode {
+  if (flags.run === '' || flags.pidFile === '') {
+    const [flag, wanted] = flags.run === '' ? ['run', 'a shell command'] : ['pid-file', 'the name of a file'];
+    throw new AionbdError('AIONBD_E_USAGE', `--${flag} is empty: give ${wanted}, or leave it out`);
+  }
+  if (flags.stdio !== true) {
+    return flags.run === undefined ? { kind: 'daemon' } : { kind: 'run', command: flags.run };
+  }
+  const other = [
+    flags.listen !== undefined && '--listen',
+    flags.run !== undefined && '--run',
+    flags.exitWithLastClient === true && '--exit-with-last-client',
+    hasSockets && 'sockets to listen on (LISTEN_FDS)',
+  ].find((name) => name !== false);
+  if (other !== undefined) {
+    throw new AionbdError('AIONBD_E_USAGE', `--stdio serves one client and ends with it: leave out ${other}`);
+  }
+  return { kind: 'stdio' };
 }
 
 /** FILE arguments come first, then `--export`; so the first FILE, or else the first `--export`, is the default. */

@@ -43,6 +43,10 @@ export interface NativeReactor {
   removeFile(file: number): number;
   listenTcp(host: string, port: number, backlog: number): number;
   listenUnix(path: string, backlog: number): number;
+  /** Takes over a descriptor that another process has made to listen; a negative errno if it is none, which stays open. */
+  inheritListener(fd: number): number;
+  /** `host:port`, `[v6]:port`, a path, `@name` of an abstract socket, or empty. */
+  listenerName(listener: number): string;
   listenerPort(listener: number): number;
   removeListener(listener: number): number;
   peerName(connection: number): string;
@@ -84,6 +88,12 @@ export interface Addon {
   openUnixListener(path: string, backlog: number): number;
   /** Port that a TCP socket is bound to, 0 for any other descriptor. */
   localPort(fd: number): number;
+  /** The same stream socket once more, above the numbers of stdin, stdout and stderr; or a negative errno. */
+  duplicateStream(fd: number): number;
+  /** Two connected Unix stream sockets. Throws an Error with `errno` and `syscall`. */
+  streamPair(): [number, number];
+  /** Sends one datagram to the Unix socket at `path` (`@` for an abstract name): 0 or a negative errno. */
+  sendDatagram(path: string, message: string): number;
   readonly submissionBytes: number;
   readonly completionBytes: number;
 }

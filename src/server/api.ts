@@ -25,6 +25,15 @@ export type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
+/**
+ * A socket that another process (a service manager, or a client that starts its own server) has made to listen: a descriptor of
+ * this process, which belongs to the server once `listen` has resolved.
+ */
+export interface InheritedSocket {
+  readonly kind: 'inherited';
+  readonly fd: number;
+}
+
 /** The part of pino's interface that the server uses; a pino logger fits as it is. */
 export interface Logger {
   debug(fields: object, message: string): void;
@@ -80,8 +89,16 @@ export interface ServedExport {
 export interface Server extends EventEmitter {
   readonly exports: readonly ServedExport[];
   readonly defaultExport: string;
-  /** Starts to listen; resolves to the address as bound (a real port instead of 0). Throws AIONBD_E_LISTEN. */
-  listen(address: ListenAddress): Promise<ListenAddress>;
+  /**
+   * Starts to listen; resolves to the address as bound: a real port instead of 0, and of an inherited socket what it is bound
+   * to (`@` begins an abstract name). Throws AIONBD_E_LISTEN.
+   */
+  listen(address: ListenAddress | InheritedSocket): Promise<ListenAddress>;
+  /**
+   * Serves one client over a stream socket that is connected already. The descriptor belongs to the server from then on; those of
+   * stdin, stdout and stderr stay open. Returns the connection's id; `disconnect` tells of its end. Throws AIONBD_E_LISTEN if the descriptor is no such thing.
+   */
+  serve(fd: number): number;
   /** Everything that is counted, and what the filesystems say now. */
   snapshot(): Promise<ServerSnapshot>;
   /**

@@ -1,12 +1,14 @@
 import { lookup } from 'node:dns/promises';
-import { lstatSync, unlinkSync } from 'node:fs';
+import { closeSync, lstatSync, unlinkSync } from 'node:fs';
 import { createConnection, isIP } from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import { loadAddon } from '../engine/addon.js';
 import type { Ring } from '../engine/ring.js';
 import { AionbdError } from '../errors.js';
-import type { ListenAddress } from './api.js';
+import type { InheritedSocket, ListenAddress } from './api.js';
 
 const BACKLOG = 511;
+const STDERR_FD = 2;
 
 /** A listening socket in the reactor. */
 export interface Listening {
@@ -19,7 +21,8 @@ export interface Listening {
 }
 
 /** Throws AIONBD_E_LISTEN with the address and the remedy; its cause has the errno's name as `code`. */
-export async function listenOn(ring: Ring, address: ListenAddress): Promise<Listening> {
+export async function listenOn(ring: Ring, address: ListenAddress | InheritedSocket): Promise<Listening> {
+  if (address.kind === 'inherited') return inherit(ring, address.fd);
   if (address.kind === 'unix') {
     await removeStaleSocket(address.path);
     const listener = ring.native.listenUnix(address.path, BACKLOG);
@@ -30,6 +33,48 @@ export async function listenOn(ring: Ring, address: ListenAddress): Promise<List
   const listener = ring.native.listenTcp(host, address.port, BACKLOG);
   if (listener < 0) throw listenError(shownAddress(address), -listener);
   return { listener, address: { ...address, port: ring.native.listenerPort(listener) } };
+}
+
+/** The file of an inherited Unix socket is not ours to remove: whoever made it may give it to the next server. */
+function inherit(ring: Ring, fd: number): Listening {
+  const listener = ring.native.inheritListener(fd);
+  if (listener < 0) throw inheritError(fd, -listener);
+  const name = ring.native.listenerName(listener);
+  const colon = name.lastIndexOf(':');
+  const port = ring.native.listenerPort(listener);
+  if (port === 0) return { listener, address: { kind: 'unix', path: name } };
+  const host = name.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
+  return { listener, address: { kind: 'tcp', host, port } };
+}
+
+/** Puts a connected socket into the reactor; its number there. Throws AIONBD_E_LISTEN, and the descriptor stays open. */
+export function adoptStream(ring: Ring, fd: number): number {
+  const copy = loadAddon().duplicateStream(fd);
+  const number = copy < 0 ? copy : ring.native.adopt(copy);
+  if (number >= 0) {
+    // What is opened next would be stdin, stdout or stderr.
+    if (fd > STDERR_FD) closeSync(fd);
+    return number;
+  }
+  const code = getSystemErrorName(number);
+  const message = `cannot serve a client on descriptor ${fd}: ${code === 'ENOTSOCK' ? 'it is no socket' : code}; pass a connected stream socket`;
+  throw new AionbdError('AIONBD_E_LISTEN', message, {
+    cause: Object.assign(new Error(code), { code }),
+  });
+}
+
+function inheritError(fd: number, errno: number): AionbdError {
+  const code = getSystemErrorName(-errno);
+  const reasons: Readonly<Record<string, string>> = {
+    EBADF: 'it is not open; it has to be passed on to this process',
+    ENOTSOCK: 'it is no socket; pass one that listens',
+    EPROTOTYPE: 'it is no stream socket; NBD needs one: SOCK_STREAM, or ListenStream= in a socket unit',
+    EINVAL: 'it does not listen: with systemd, Accept=no in the socket unit',
+    EAFNOSUPPORT: 'it is neither a TCP nor a Unix socket; pass one of these',
+  };
+  const cause = Object.assign(new Error(code), { code });
+  const message = `cannot listen on the inherited descriptor ${fd}: ${reasons[code] ?? code}`;
+  return new AionbdError('AIONBD_E_LISTEN', message, { cause });
 }
 
 /** Ends a listener; the socket file of a Unix address is removed, unless it is another server's by now. */

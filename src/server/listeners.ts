@@ -1,6 +1,6 @@
 import { type CompletionSink, OP_ACCEPT, type Ring } from '../engine/ring.js';
 import { AcceptTrouble } from './accept-trouble.js';
-import type { ListenAddress, Logger } from './api.js';
+import type { InheritedSocket, ListenAddress, Logger } from './api.js';
 import { type Listening, listenOn, stopListening } from './listen.js';
 
 /** After an accept that failed for lack of something, ms. */
@@ -27,7 +27,7 @@ export class Listeners {
   }
 
   /** Resolves to the address as bound. Throws AIONBD_E_LISTEN. */
-  async add(address: ListenAddress): Promise<ListenAddress> {
+  async add(address: ListenAddress | InheritedSocket): Promise<ListenAddress> {
     const listening = await listenOn(this.#ring, address);
     if (this.#stopped) {
       stopListening(this.#ring, listening);

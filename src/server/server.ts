@@ -16,6 +16,7 @@ import { SnapshotReader } from '../metrics/snapshot-reader.js';
 import type {
   ConnectionInfo,
   ExportOptions,
+  InheritedSocket,
   ListenAddress,
   Logger,
   ServedExport,
@@ -25,7 +26,7 @@ import type {
 import { Connections } from './connections.js';
 import { Handover } from './handover.js';
 import type { Home, HomeEvents } from './home.js';
-import { shownAddress } from './listen.js';
+import { adoptStream, shownAddress } from './listen.js';
 import { AcceptSink, Listeners } from './listeners.js';
 import { LoopLag } from './loop-lag.js';
 import type { ThreadPlan } from './messages.js';
@@ -157,7 +158,7 @@ class NbdServer extends EventEmitter implements Server {
 
   #begin(ring: Ring, home: Home, record: ThreadRecord): void {
     this.#home = home;
-    this.#listeners = new Listeners(ring, this.#logger, (number) => this.#accepted(ring, number));
+    this.#listeners = new Listeners(ring, this.#logger, (number) => void this.#accepted(ring, number));
     this.exports = Object.freeze(
       this.#options.exports.map((given, i) =>
         served(given, this.#volumes, new RecordedCounters(this.#threads, i)),
@@ -174,12 +175,20 @@ class NbdServer extends EventEmitter implements Server {
     }, CHECK_MS).unref();
   }
 
-  async listen(address: ListenAddress): Promise<ListenAddress> {
+  async listen(address: ListenAddress | InheritedSocket): Promise<ListenAddress> {
     if (this.#closed) throw new Error('the server is closed');
     return await this.#listeners.add(address);
   }
 
-  #accepted(ring: Ring, number: number): void {
+  serve(fd: number): number {
+    if (this.#closed) throw new Error('the server is closed');
+    const ring = this.#ring!;
+    const id = this.#accepted(ring, adoptStream(ring, fd));
+    ring.kick();
+    return id;
+  }
+
+  #accepted(ring: Ring, number: number): number {
     const id = this.#nextId++;
     const peer = ring.native.peerName(number);
     const { maxConnections } = this.#settings;
@@ -188,6 +197,7 @@ class NbdServer extends EventEmitter implements Server {
       const reason = `there are ${maxConnections} connections already`;
       this.#home.refuse(number, id, peer, reason, 'too_many_connections');
     }
+    return id;
   }
 
   observation(): ServerObservation {

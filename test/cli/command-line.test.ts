@@ -18,7 +18,8 @@ async function refused(test: Test, argv: string[], ...parts: string[]): Promise<
 t.test('serve takes every flag of its own, long and short', async (t) => {
   const argv =
     'serve a.img -l h:1 b.img --listen=h:2 -e name=x,path=y --export name=z,path=z --read-only --direct on --no-lock ' +
-    '--buffer-memory 1G --queue-depth 32 --busy-poll 20 --threads 2 --slow-request 50 --metrics off --metrics-exports 7 --health-deadline 9000 --log-level debug --log-format json c.img';
+    '--buffer-memory 1G --queue-depth 32 --busy-poll 20 --threads 2 --slow-request 50 --metrics off --metrics-exports 7 --health-deadline 9000 --log-level debug --log-format json ' +
+    '--stdio --run true --exit-with-last-client --pid-file /p c.img';
   t.strictSame(await read(...argv.split(' ')), {
     kind: 'serve',
     flags: {
@@ -36,6 +37,10 @@ t.test('serve takes every flag of its own, long and short', async (t) => {
       metrics: 'off',
       metricsExports: '7',
       healthDeadline: '9000',
+      stdio: true,
+      run: 'true',
+      exitWithLastClient: true,
+      pidFile: '/p',
       logLevel: 'debug',
       logFormat: 'json',
     },
@@ -45,6 +50,9 @@ t.test('serve takes every flag of its own, long and short', async (t) => {
 t.test('flags that are not given are undefined', async (t) => {
   const command = await read('serve', 'a.img');
   t.match(command, { kind: 'serve', flags: { files: ['a.img'], listen: undefined, readOnly: undefined } });
+  t.match(command, {
+    flags: { stdio: undefined, run: undefined, exitWithLastClient: undefined, pidFile: undefined },
+  });
   t.match(command, {
     flags: { noLock: undefined, metrics: undefined, direct: undefined, exports: undefined },
   });
@@ -97,12 +105,18 @@ t.test('what is not known is refused with the way to help', async (t) => {
   await refused(t, ['serve', 'a', '--no-read-only'], 'no-read-only');
   await refused(t, ['serve', 'a', '--readOnly'], 'readOnly');
   await refused(t, ['create', 'a', 'b', '--size', '1'], 'b', 'aionbd create --help');
-  await refused(t, ['disk.img'], '"disk.img"', 'serve, create, status, top, completion', 'aionbd serve FILE');
+  await refused(
+    t,
+    ['disk.img'],
+    '"disk.img"',
+    'serve, create, status, top, doctor, completion',
+    'aionbd serve FILE',
+  );
   await refused(t, ['server\n'], '"server\\n"');
 });
 
 t.test('what is missing is refused by its name', async (t) => {
-  await refused(t, [], 'no command given', 'serve, create, status, top, completion', 'aionbd --help');
+  await refused(t, [], 'no command given', 'serve, create, status, top, doctor, completion', 'aionbd --help');
   await refused(t, ['create', '--size', '1'], 'a file name is missing');
   await refused(t, ['create', 'a'], '--size');
   const flags =

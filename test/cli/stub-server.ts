@@ -5,7 +5,7 @@ import type { ServerObservation } from '../../src/metrics/observation.js';
 import { ThreadRecord } from '../../src/metrics/record.js';
 import type { ServerSnapshot } from '../../src/metrics/snapshot.js';
 import { SnapshotReader } from '../../src/metrics/snapshot-reader.js';
-import type { ListenAddress, Server, ServerOptions } from '../../src/server/api.js';
+import type { InheritedSocket, ListenAddress, Server, ServerOptions } from '../../src/server/api.js';
 
 /** A server that only remembers what was asked of it. Port 0 becomes 40000, 40001, … */
 export class StubServer extends EventEmitter implements Server {
@@ -35,7 +35,16 @@ export class StubServer extends EventEmitter implements Server {
     this.defaultExport = options.defaultExport ?? '';
   }
 
-  async listen(address: ListenAddress): Promise<ListenAddress> {
+  readonly served: number[] = [];
+
+  serve(fd: number): number {
+    this.served.push(fd);
+    return this.served.length;
+  }
+
+  async listen(given: ListenAddress | InheritedSocket): Promise<ListenAddress> {
+    const address: ListenAddress =
+      given.kind === 'inherited' ? { kind: 'unix', path: `/inherited/${given.fd}` } : given;
     this.listened.push(address);
     if (address.kind === 'unix') {
       return address;

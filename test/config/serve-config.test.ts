@@ -34,6 +34,9 @@ t.test('a file alone is served with the defaults', async (t) => {
       mostExports: 100,
       healthDeadlineMs: 5000,
     },
+    mode: { kind: 'daemon' },
+    exitWithLastClient: false,
+    pidFile: undefined,
     logLevel: 'info',
     logFormat: undefined,
   });
@@ -218,4 +221,53 @@ t.test('any flags give a configuration with unique names or an error on one line
     }),
     { numRuns: 1000 },
   );
+});
+
+t.test(
+  'a server that is started by others for their own use listens nowhere else, and is quiet',
+  async (t) => {
+    const files = ['disk.img'];
+    for (const config of [
+      serveConfig({ files, stdio: true }),
+      serveConfig({ files, run: 'true' }),
+      serveConfig({ files }, true),
+    ]) {
+      t.strictSame(config.listen, []);
+      t.equal(config.metrics, undefined);
+      t.equal(config.logLevel, 'warn');
+    }
+    const asked = serveConfig(
+      { files, listen: ['localhost:1'], metrics: 'localhost:2', logLevel: 'info' },
+      true,
+    );
+    t.equal(asked.listen[0]?.text, 'localhost:1', 'unless it is told to');
+    t.equal(asked.metrics?.listen.text, 'localhost:2');
+    t.equal(asked.logLevel, 'info');
+  },
+);
+
+t.test('what decides when the server ends is one thing', async (t) => {
+  const files = ['disk.img'];
+  t.strictSame(serveConfig({ files }).mode, { kind: 'daemon' });
+  t.strictSame(serveConfig({ files, run: 'x' }).mode, { kind: 'run', command: 'x' });
+  t.strictSame(serveConfig({ files, stdio: true }).mode, { kind: 'stdio' });
+  const refused = (flags: object, hasSockets: boolean, other: string) =>
+    t.throws(() => serveConfig({ files, stdio: true, ...flags }, hasSockets), {
+      code: 'AIONBD_E_USAGE',
+      message: `--stdio serves one client and ends with it: leave out ${other}`,
+    });
+  refused({ listen: ['localhost:1'] }, false, '--listen');
+  refused({ run: 'true' }, false, '--run');
+  refused({ exitWithLastClient: true }, false, '--exit-with-last-client');
+  refused({}, true, 'sockets to listen on (LISTEN_FDS)');
+});
+
+t.test('an empty --run or --pid-file is refused', async (t) => {
+  const files = ['disk.img'];
+  t.throws(() => serveConfig({ files, run: '' }), {
+    message: '--run is empty: give a shell command, or leave it out',
+  });
+  t.throws(() => serveConfig({ files, pidFile: '' }), {
+    message: '--pid-file is empty: give the name of a file, or leave it out',
+  });
 });
