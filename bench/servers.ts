@@ -6,6 +6,7 @@ import { findProgram } from './command.js';
 import { BenchFailure } from './failure.js';
 import { LOCAL_TARGETS, type LocalKind } from './local-targets.js';
 import { buildRevision } from './revision.js';
+import { UNCOUNTED_MAIN } from './uncounted.js';
 
 export type CommandLine = readonly [program: string, ...args: string[]];
 
@@ -54,6 +55,15 @@ export const SERVERS: Readonly<Record<string, Contender>> = {
   aionbd: aionbd('this project, as it is by default: direct I/O', []),
   'aionbd-busy-poll': aionbd('this project, --busy-poll auto', ['--busy-poll', 'auto']),
   'aionbd-buffered': aionbd('this project, --direct off: through the page cache', ['--direct', 'off'], true),
+  'aionbd-uncounted': {
+    ...aionbd('this project, counting no requests (npm run bench:metrics)', []),
+    command: (launch) => {
+      if (!existsSync(UNCOUNTED_MAIN)) {
+        throw new BenchFailure('aionbd-uncounted is not built; npm run bench:metrics does that');
+      }
+      return serveCommand(UNCOUNTED_MAIN, launch, []);
+    },
+  },
   'aionbd-threads2': aionbd('this project, --threads 2', ['--threads', '2']),
   'qemu-nbd-io_uring': qemu('io_uring'),
   'qemu-nbd-native': qemu('native'),

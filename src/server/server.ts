@@ -3,7 +3,12 @@ import { Ring } from '../engine/ring.js';
 import type { Export } from '../export/export.js';
 import { RecordedCounters } from '../metrics/counters.js';
 import { lookUpFile } from '../metrics/look-up-file.js';
-import type { ObservedConnection, ObservedThread, ServerObservation } from '../metrics/observation.js';
+import type {
+  ObservedConnection,
+  ObservedExport,
+  ObservedThread,
+  ServerObservation,
+} from '../metrics/observation.js';
 import { ThreadRecord } from '../metrics/record.js';
 import type { ServerSnapshot } from '../metrics/snapshot.js';
 import { SnapshotReader } from '../metrics/snapshot-reader.js';
@@ -72,6 +77,7 @@ class NbdServer extends EventEmitter implements Server {
   #closed: Promise<void> | undefined;
   #check: NodeJS.Timeout | undefined;
   #lag: LoopLag | undefined;
+  #observed: readonly ObservedExport[] = [];
   readonly #startedAtMs = Date.now();
   /** Where the threads that serve count, and the one that only accepts. */
   #threads: readonly ObservedThread[] = [];
@@ -154,6 +160,7 @@ class NbdServer extends EventEmitter implements Server {
         served(given, this.#volumes, new RecordedCounters(this.#threads, i)),
       ),
     );
+    this.#observed = this.exports.map((target) => observed(target, this.#volumes));
     record.alive(Date.now(), 0);
     this.#lag = new LoopLag();
     this.#check = setInterval(() => {
@@ -187,15 +194,7 @@ class NbdServer extends EventEmitter implements Server {
       startedAtMs: this.#startedAtMs,
       state: this.#closed ? 'draining' : 'serving',
       listeners: this.#listeners.addresses.map(shownAddress),
-      exports: this.exports.map(({ counters, ...facts }) => {
-        const { blockDevice, bufferedBecause } = this.#volumes.backingOf(facts.path);
-        const wish = 'direct I/O is switched off for it (direct=off)';
-        return {
-          ...facts,
-          blockDevice,
-          bufferedBecause: facts.direct ? '' : (bufferedBecause ?? wish),
-        };
-      }),
+      exports: this.#observed,
       threads: this.#threads,
       acceptor: this.#acceptor,
       connections: [...this.#sessions.values()],
@@ -234,6 +233,13 @@ class NbdServer extends EventEmitter implements Server {
     await this.#ring?.shutdown();
     this.#volumes.close();
   }
+}
+
+function observed({ counters, ...facts }: ServedExport, volumes: Volumes): ObservedExport {
+  const { blockDevice, bufferedBecause = 'direct I/O is switched off for it' } = volumes.backingOf(
+    facts.path,
+  );
+  return { ...facts, blockDevice, bufferedBecause: facts.direct ? '' : bufferedBecause };
 }
 
 function named({ name, description = '', readOnly = false }: ExportOptions) {

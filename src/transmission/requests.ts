@@ -1,4 +1,4 @@
-import { RING_CLOCK } from '../engine/ring-counters.js';
+import { RequestTimes } from '../metrics/request-times.js';
 import { type Client, NONE } from './client.js';
 
 /** Jobs are at work, or a payload is arriving. */
@@ -55,7 +55,7 @@ export class RequestTable {
   readonly running: Int32Array;
   readonly jobs: Int32Array;
   readonly sends: Int32Array;
-  /** When it was parsed, µs of the ring's clock; and for how long jobs of it have run: while they do, that less the time now. */
+  /** See {@link RequestTimes}. */
   readonly startedAt: Float64Array;
   readonly diskTime: Float64Array;
   /** Pieces of its reply in their order, not yet sent. */
@@ -65,12 +65,11 @@ export class RequestTable {
   readonly finalPiece: Int32Array;
   /** The next in its connection's queue of replies. */
   readonly nextReady: Int32Array;
-  readonly #clock: Float64Array;
+  readonly #times: RequestTimes;
 
   /** `clock` has the time in its cell RING_CLOCK. */
   constructor(capacity: number, clock: Float64Array) {
     this.capacity = capacity;
-    this.#clock = clock;
     this.#free = new Int32Array(capacity);
     for (let i = 0; i < capacity; i++) this.#free[i] = capacity - 1 - i;
     this.#freeCount = capacity;
@@ -98,8 +97,9 @@ export class RequestTable {
     this.running = new Int32Array(capacity);
     this.jobs = new Int32Array(capacity);
     this.sends = new Int32Array(capacity);
-    this.startedAt = new Float64Array(capacity);
-    this.diskTime = new Float64Array(capacity);
+    this.#times = new RequestTimes(capacity, clock);
+    this.startedAt = this.#times.startedAt;
+    this.diskTime = this.#times.diskTime;
     this.firstPiece = new Int32Array(capacity);
     this.lastPiece = new Int32Array(capacity);
     this.finalPiece = new Int32Array(capacity);
@@ -122,8 +122,7 @@ export class RequestTable {
     this.errno[request] = 0;
     this.inOnePiece[request] = 0;
     this.way[request] = 0;
-    this.startedAt[request] = this.#clock[RING_CLOCK]!;
-    this.diskTime[request] = 0;
+    this.#times.parsed(request);
     this.writesZeroes[request] = 0;
     this.running[request] = 0;
     this.jobs[request] = 0;
@@ -146,12 +145,12 @@ export class RequestTable {
 
   /** A job of it begins to run. */
   jobBegan(request: number): void {
-    if (this.running[request]!++ === 0) this.diskTime[request]! -= this.#clock[RING_CLOCK]!;
+    if (this.running[request]!++ === 0) this.#times.workBegan(request);
   }
 
   /** A job of it has ended. */
   jobEnded(request: number): void {
-    if (--this.running[request]! === 0) this.diskTime[request]! += this.#clock[RING_CLOCK]!;
+    if (--this.running[request]! === 0) this.#times.workEnded(request);
   }
 
   release(request: number): void {

@@ -12,7 +12,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // Of the server only types; of the engine the addon, which opens sockets for another thread, and whose counters are a part of ours.
   metrics: ['server/api', 'protocol', 'engine/addon', 'engine/ring-counters'],
   export: ['engine', 'protocol', 'metrics/record', 'negotiation/directory'],
-  transmission: ['protocol', 'engine', 'export', 'metrics/record'],
+  transmission: ['protocol', 'engine', 'export', 'metrics/record', 'metrics/request-times'],
   server: ['protocol', 'engine', 'export', 'transmission', 'negotiation', 'metrics'],
   config: ['server/api', 'protocol'],
   cli: ['config', 'server', 'metrics', 'index'],

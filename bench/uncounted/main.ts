@@ -1,0 +1,2 @@
+import './off.js';
+import '../../src/cli/main.js';

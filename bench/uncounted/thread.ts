@@ -1,0 +1,2 @@
+import './off.js';
+import '../../src/server/thread.js';
