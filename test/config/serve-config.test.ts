@@ -205,3 +205,12 @@ t.test('any flags give a configuration with unique names or an error on one line
     { numRuns: 1000 },
   );
 });
+
+t.test('--health-deadline is milliseconds, from 2500 to 600000', async (t) => {
+  const deadline = (healthDeadline?: string) =>
+    serveConfig({ files: ['a.img'], healthDeadline }).metrics?.healthDeadlineMs;
+  t.same([undefined, '2500', '600000'].map(deadline), [5000, 2500, 600_000]);
+  for (const text of ['2499', '600001', '-1', '1e4', '5s', '']) {
+    t.throws(() => deadline(text), { code: 'AIONBD_E_USAGE', message: /--health-deadline/ }, text);
+  }
+});
