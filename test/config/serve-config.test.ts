@@ -31,6 +31,7 @@ t.test('a file alone is served with the defaults', async (t) => {
       listen: { text: '127.0.0.1:9809', addresses: [{ kind: 'tcp', host: '127.0.0.1', port: 9809 }] },
       required: false,
       mostExports: 100,
+      healthDeadlineMs: 5000,
     },
     logLevel: 'info',
     logFormat: undefined,
