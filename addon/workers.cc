@@ -23,7 +23,7 @@ constexpr uint64_t kMostUnannouncedBytes = 256 * 1024;
 constexpr long kLateNanoseconds = 1'000'000;
 // Then a line gives way to other work, if all threads are busy.
 constexpr int kTurnItems = 64;
-// Threads for all files are so many times those for one.
+// Threads for all files are so many times those for one; where one is all that is wanted, it is.
 constexpr size_t kShares = 8;
 // So many taken items a line keeps at least before it moves the others to its beginning.
 constexpr size_t kMostTaken = 256;
@@ -69,7 +69,8 @@ void Workers::hand_over() {
     wake = static_cast<unsigned>(std::min<size_t>(wanted, idle_));
     idle_ -= wake;
     tokens_ += wake;
-    start = std::min<size_t>(wanted - wake, kShares * most_threads_ - threads_.size());
+    const size_t most = most_threads_ > 1 ? kShares * most_threads_ : 1;
+    start = std::min<size_t>(wanted - wake, most - threads_.size());
     if (wake > 0) wakes_.fetch_add(1, std::memory_order_relaxed);
   }
   added_.clear();

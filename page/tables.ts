@@ -43,7 +43,7 @@ const EXPORT_COLUMNS: readonly Column<ExportRow>[] = [
         ? { text: 'direct', pill: 'plain' }
         : {
             text: 'buffered',
-            pill: bufferedBecause.includes('direct=off') ? 'plain' : 'wait',
+            pill: bufferedBecause.includes('switched off') ? 'plain' : 'wait',
             detail: bufferedBecause,
           },
   },

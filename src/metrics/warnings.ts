@@ -78,7 +78,7 @@ function unhealthy({ name, health }: ExportSnapshot): Warning[] {
 
 /** Not where it was asked for by `direct=off`. */
 function bufferedFallback({ name, direct, bufferedBecause }: ExportSnapshot): Warning[] {
-  if (direct || bufferedBecause === '' || bufferedBecause.includes('direct=off')) return [];
+  if (direct || bufferedBecause === '' || bufferedBecause.includes('switched off')) return [];
   return [
     {
       kind: 'buffered-fallback',

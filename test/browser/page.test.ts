@@ -189,17 +189,17 @@ t.test('a thousand exports are filtered, sorted and paged by keyboard', async (t
   const { page, complaints } = await open(t, url, { width: 1200 });
   await page.getByText('1–50 of 1000', { exact: true }).waitFor();
   t.equal(await rows(page, 'exports').count(), 50);
-  const first = () => rows(page, 'exports').first().locator('th').innerText();
-  t.match(await first(), /^disk-0\n/);
+  const first = () => rows(page, 'exports').first().locator('th button').textContent();
+  t.equal(await first(), 'disk-0');
 
   const section = page.locator('#exports');
   await section.getByRole('button', { name: 'Exports: next' }).focus();
   await page.keyboard.press('Enter');
   await page.getByText('51–100 of 1000', { exact: true }).waitFor();
-  t.match(await first(), /^disk-50\n/);
+  t.equal(await first(), 'disk-50');
   await section.getByRole('button', { name: 'Export', exact: true }).focus();
   await page.keyboard.press('Space');
-  t.match(await first(), /^disk-999\n/, 'sorted the other way round, from the beginning');
+  t.equal(await first(), 'disk-999', 'sorted the other way round, from the beginning');
   t.equal(await section.getByRole('columnheader').first().getAttribute('aria-sort'), 'descending');
   await section.getByRole('searchbox').focus();
   await page.keyboard.type('disk-77');

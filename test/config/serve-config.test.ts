@@ -270,4 +270,12 @@ t.test('an empty --run or --pid-file is refused', async (t) => {
   t.throws(() => serveConfig({ files, pidFile: '' }), {
     message: '--pid-file is empty: give the name of a file, or leave it out',
   });
+
+t.test('--health-deadline is milliseconds, from 2500 to 600000', async (t) => {
+  const deadline = (healthDeadline?: string) =>
+    serveConfig({ files: ['a.img'], healthDeadline }).metrics?.healthDeadlineMs;
+  t.same([undefined, '2500', '600000'].map(deadline), [5000, 2500, 600_000]);
+  for (const text of ['2499', '600001', '-1', '1e4', '5s', '']) {
+    t.throws(() => deadline(text), { code: 'AIONBD_E_USAGE', message: /--health-deadline/ }, text);
+  }
 });

@@ -45,7 +45,7 @@ t.test('a fallback to buffered I/O is told of with its reason; not where it was 
     exportName: 'x',
     text: /its filesystem does not do direct I\/O/,
   });
-  t.same(kinds(because('direct I/O is switched off for it (direct=off)')), []);
+  t.same(kinds(because('direct I/O is switched off for it')), []);
 });
 
 t.test('a filesystem is nearly full if a sparse export may outgrow it', async (t) => {

@@ -10,7 +10,7 @@ import t, { type Test } from 'tap';
 import type { ServerSnapshot } from '../../src/metrics/snapshot.js';
 import { MiB, scratch, sparseFile } from '../support/files.js';
 import { run } from '../support/programs.js';
-import { type RunningServer, serve } from '../support/server.js';
+import { serve } from '../support/server.js';
 import { createServer } from '../threads/library.js';
 import { memoryLog } from '../transmission/in-process.js';
 import { RawClient } from '../transmission/raw-client.js';
@@ -56,7 +56,19 @@ async function start(t: Test, names: readonly string[], ...args: string[]) {
   return { server, metrics, client };
 }
 
-const ended = (server: RunningServer) => server.child.exitCode !== null || server.child.signalCode !== null;
+/** A server in this process, with a thread that watches it. */
+async function watched(t: Test, entry?: URL) {
+  const folder = scratch(t);
+  const metrics = join(folder, 'm');
+  const { logger, lines } = memoryLog();
+  const server = await createServer({ exports: [{ name: 'a', path: sparseFile(join(folder, 'a'), MiB) }] });
+  t.teardown(() => server.close(100));
+  const watch = new Watch({ logger, mostExports: 100, healthDeadlineMs: 5000, ...(entry && { entry }) });
+  await watch.listen({ kind: 'unix', path: metrics });
+  watch.start(server);
+  t.teardown(() => watch.close());
+  return { server, watch, metrics, folder, lines };
+}
 
 for (const threads of ['1', '3']) {
   t.test(`clients that come, work and go are seen, with ${threads} threads`, async (t) => {
@@ -113,26 +125,18 @@ t.test(
   },
 );
 
-t.test('a stop is told while it lasts', async (t) => {
-  const { server, metrics, client } = await start(t, ['a']);
-  // A client that never takes its leave has the stop wait for it.
-  await client('a');
-  server.child.kill('SIGTERM');
-  const seen = await until(async () => ended(server) || (await status(metrics)).state === 'draining');
-  t.ok(seen && !ended(server));
+t.test('a stop is told, for as long as the thread is there', async (t) => {
+  const { server, watch, metrics } = await watched(t);
+  await watch.ready;
+  t.equal((await status(metrics)).state, 'serving');
+  t.equal(await metric(metrics, 'aionbd_draining'), 0);
+  await server.close();
+  t.ok(await until(async () => (await status(metrics)).state === 'draining'));
   t.equal(await metric(metrics, 'aionbd_draining'), 1);
 });
 
 t.test('a scrape is answered while the main thread is stuck, and says so', async (t) => {
-  const folder = scratch(t);
-  const metrics = join(folder, 'm');
-  const { logger } = memoryLog();
-  const server = await createServer({ exports: [{ name: 'a', path: sparseFile(join(folder, 'a'), MiB) }] });
-  t.teardown(() => server.close(100));
-  const watch = new Watch({ logger, mostExports: 100, healthDeadlineMs: 5000 });
-  await watch.listen({ kind: 'unix', path: metrics });
-  watch.start(server);
-  t.teardown(() => watch.close());
+  const { watch, metrics, folder } = await watched(t);
   await watch.ready;
   t.equal(await metric(metrics, 'aionbd_main_thread_answers'), 1);
 
@@ -155,15 +159,8 @@ t.test('a scrape is answered while the main thread is stuck, and says so', async
 });
 
 t.test('a watching thread that fails is an error in the log, and the server goes on', async (t) => {
-  const folder = scratch(t);
-  const metrics = join(folder, 'm');
-  const { logger, lines } = memoryLog();
-  const server = await createServer({ exports: [{ name: 'a', path: sparseFile(join(folder, 'a'), MiB) }] });
-  t.teardown(() => server.close(100));
   const entry = new URL('data:text/javascript,throw new Error("on purpose")');
-  const watch = new Watch({ logger, mostExports: 100, healthDeadlineMs: 5000, entry });
-  await watch.listen({ kind: 'unix', path: metrics });
-  watch.start(server);
+  const { server, watch, metrics, folder, lines } = await watched(t, entry);
   await watch.ready;
   t.ok(await until(async () => lines.length > 0));
   t.match(lines, [/^error metrics have failed/]);
