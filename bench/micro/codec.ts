@@ -60,7 +60,7 @@ export function codecTasks(): readonly Task[] {
     repeated('write the head of an extended READ reply', (i) => consume(dataHead(heads, i, true))),
     repeated('count a request in the metrics', (i) => {
       target.began(CMD_READ, connection);
-      target.answered(CMD_READ, 0, facts, i, connection, READ_BYTES);
+      target.answered(CMD_READ, 0, facts, i, connection, READ_BYTES, true);
     }),
   ];
 }

@@ -10,4 +10,5 @@ for (const method of ['began', 'answered', 'gaveUp', 'mended'] as const) {
   ExportRecord.prototype[method] = nothing;
 }
 for (const method of ['received', 'sent'] as const) ConnectionRecord.prototype[method] = nothing;
-for (const method of ['parsed', 'workBegan', 'workEnded'] as const) RequestTimes.prototype[method] = nothing;
+for (const method of ['parsed', 'workBegan', 'workEnded', 'endWhole'] as const)
+  RequestTimes.prototype[method] = nothing;

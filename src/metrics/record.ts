@@ -88,7 +88,10 @@ export class ExportRecord {
     cells[connection.at + CONNECTION_REQUESTS]!++;
   }
 
-  /** A request is being answered; `error` is one of the wire, or 0. The end of its answer has `sentBytes`. */
+  /**
+   * A request is being answered; `error` is one of the wire, or 0. The end of its answer has `sentBytes`. All of its time was the
+   * disk's if `isWhole`.
+   */
   answered(
     command: number,
     error: number,
@@ -96,17 +99,24 @@ export class ExportRecord {
     request: number,
     connection: ConnectionRecord,
     sentBytes: number,
+    isWhole: boolean,
   ): void {
     const cells = this.#cells;
     const at = this.#at;
     const operation = at + operationAt(command);
     const took = cells[RING_CLOCK]! - facts.startedAt[request]!;
     cells[operation + LATENCY_AT]! += took;
-    cells[operation + LATENCY_COUNTS_AT + latencyBucket(took)]!++;
-    const disk = facts.diskTime[request]!;
-    if (disk !== 0) {
-      cells[operation + DISK_AT]! += disk;
-      cells[operation + DISK_COUNTS_AT + latencyBucket(disk)]!++;
+    const bucket = latencyBucket(took);
+    cells[operation + LATENCY_COUNTS_AT + bucket]!++;
+    if (isWhole) {
+      cells[operation + DISK_AT]! += took;
+      cells[operation + DISK_COUNTS_AT + bucket]!++;
+    } else {
+      const disk = facts.diskTime[request]!;
+      if (disk !== 0) {
+        cells[operation + DISK_AT]! += disk;
+        cells[operation + DISK_COUNTS_AT + latencyBucket(disk)]!++;
+      }
     }
     cells[at + IN_FLIGHT]!--;
     const connectionAt = connection.at;

@@ -23,12 +23,17 @@ export class RequestTimes {
     this.diskTime[request] = 0;
   }
 
-  /** The first of what is to be done for it on the disk begins; */
+  /** The first of what is to be done for it on the disk begins. */
   workBegan(request: number): void {
     this.diskTime[request]! -= this.#clock[RING_CLOCK]!;
   }
 
-  /** and the last has ended. */
+  /** What is to be done for it began when it was parsed, and has ended. */
+  endWhole(request: number): void {
+    this.diskTime[request] = this.#clock[RING_CLOCK]! - this.startedAt[request]!;
+  }
+
+  /** The last of it has ended. */
   workEnded(request: number): void {
     this.diskTime[request]! += this.#clock[RING_CLOCK]!;
   }

@@ -51,7 +51,7 @@ export class Reads {
     if (job === NONE) return false;
     const { requests, jobs } = this.#core;
     requests.way[request] = WAY_WHOLE;
-    requests.jobBegan(request);
+    requests.running[request] = 1;
     jobs.readWhole(job);
     return true;
   }
@@ -61,6 +61,7 @@ export class Reads {
       this.#replies.whole(client, request, job);
       return;
     }
+    this.#core.requests.endWhole(request);
     this.#core.releaseJob(client, job);
     this.#replies.answer(client, request);
   }

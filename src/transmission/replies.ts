@@ -16,6 +16,7 @@ import {
   REQUEST_SENDING,
   REQUEST_STREAMING,
   WAY_MENDED,
+  WAY_WHOLE,
 } from './requests.js';
 import type { SlowRequests } from './slow-requests.js';
 
@@ -50,6 +51,7 @@ export class Replies {
   /** All data of a READ is there, in one piece. */
   whole(client: Client, request: number, job: number): void {
     if (client.streaming !== NONE) {
+      this.#core.requests.endWhole(request);
       this.appendPiece(request, job, true);
       this.#queue(client, request);
       return;
@@ -290,7 +292,8 @@ export class Replies {
   #count(client: Client, request: number, sentBytes: number): void {
     const { requests } = this.#core;
     const { record } = client.target;
-    if ((requests.way[request]! & WAY_MENDED) !== 0) record.mended();
+    const way = requests.way[request]!;
+    if (way === WAY_MENDED) record.mended();
     record.answered(
       requests.command[request]!,
       requests.error[request]!,
@@ -298,6 +301,7 @@ export class Replies {
       request,
       client.record,
       sentBytes,
+      way === WAY_WHOLE,
     );
     this.#slow.answered(client, request);
   }

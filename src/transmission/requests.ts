@@ -11,7 +11,11 @@ export const REQUEST_STREAMING = 3;
 export const REQUEST_SENDING = 4;
 const REQUEST_FREE = 0;
 
-/** A READ of one piece that is sent with its reply's header, without a list of pieces. */
+const WAY_NONE = 0;
+/**
+ * A READ of one piece: its I/O begins when it has been parsed, and when that ends it is sent with its reply's header, without a
+ * list of pieces.
+ */
 export const WAY_WHOLE = 1;
 /** It did not fit the alignment of direct I/O. */
 export const WAY_MENDED = 2;
@@ -43,7 +47,7 @@ export class RequestTable {
   readonly errorOffset: Float64Array;
   /** Its data has to be one run of bytes on the wire: a READ with a simple reply, or with DF. */
   readonly inOnePiece: Uint8Array;
-  /** WAY_*, as bits. */
+  /** WAY_*. */
   readonly way: Uint8Array;
   /** After that run comes one more chunk, which says whether all of it could be read. */
   readonly endsApart: Uint8Array;
@@ -121,7 +125,7 @@ export class RequestTable {
     this.verdict[request] = 0;
     this.errno[request] = 0;
     this.inOnePiece[request] = 0;
-    this.way[request] = 0;
+    this.way[request] = WAY_NONE;
     this.#times.parsed(request);
     this.writesZeroes[request] = 0;
     this.running[request] = 0;
@@ -150,7 +154,13 @@ export class RequestTable {
 
   /** A job of it has ended. */
   jobEnded(request: number): void {
-    if (--this.running[request]! === 0) this.#times.workEnded(request);
+    if (--this.running[request]! === 0 && this.way[request] !== WAY_WHOLE) this.#times.workEnded(request);
+  }
+
+  /** A READ of one piece has been read, and may have to wait for its turn: that is not the disk's time any more. */
+  endWhole(request: number): void {
+    this.way[request] = WAY_NONE;
+    this.#times.endWhole(request);
   }
 
   release(request: number): void {

@@ -68,8 +68,8 @@ t.test('a snapshot says what was recorded, in seconds and by name', async (t) =>
   const requests = facts([4096, 10, 8], [100, 5000, 0], [512, 1, 1]);
   target.connected();
   for (const command of [READ, READ, WRITE]) target.began(command, connection);
-  target.answered(READ, 0, requests, 0, connection, 100);
-  target.answered(READ, 22, requests, 1, connection, 100);
+  target.answered(READ, 0, requests, 0, connection, 100, false);
+  target.answered(READ, 22, requests, 1, connection, 100, false);
   const { exports, connections } = reader.snapshot(3000);
   const { read, write } = exports[0]!.operations;
   t.equal(read.requests, 2);
@@ -164,7 +164,7 @@ t.test('what is in flight is never below 0, whatever is seen of a change first',
   const reader = new SnapshotReader(observation);
   reader.began(connectionOf(1, connection.slot));
   // An answer that comes while its request is still being taken in.
-  target.answered(READ, 22, facts([1, 1, 0]), 0, connection, 100);
+  target.answered(READ, 22, facts([1, 1, 0]), 0, connection, 100, false);
   const { exports, connections } = reader.snapshot();
   t.equal(exports[0]!.inFlight, 0);
   t.equal(connections[0]!.inFlight, 0);

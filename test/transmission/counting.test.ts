@@ -192,3 +192,22 @@ t.test('errors are counted by operation and by what the client was told', async 
   t.same(failing.simulation.miscounted(), []);
   t.same(readOnly.simulation.miscounted(), []);
 });
+
+t.test(
+  'a READ that has been read, and waits behind the reply of another one, keeps the disk no longer',
+  async (t) => {
+    const { simulation, ask, target } = made({ sizeBytes: 8 * MiB, memoryBytes: 16 * MiB });
+    simulation.heldBack = (op, offset) => op === OP_READ && offset >= 5 * MiB;
+    ask({ type: READ, offset: 0, length: 6 * MiB });
+    ask({ type: READ, offset: 4096, length: 4096 });
+    simulation.record.ring[RING_CLOCK]! += 20e6;
+    simulation.heldBack = undefined;
+    simulation.run();
+    const { latency, diskLatency } = target().operations.read;
+    const long = ({ counts }: LatencySnapshot) =>
+      counts.reduce((sum, count, i) => sum + (i >= 22 ? count : 0), 0);
+    t.equal(long(latency), 2);
+    t.equal(long(diskLatency), 1);
+    t.same(simulation.miscounted(), []);
+  },
+);
