@@ -270,6 +270,7 @@ t.test('an empty --run or --pid-file is refused', async (t) => {
   t.throws(() => serveConfig({ files, pidFile: '' }), {
     message: '--pid-file is empty: give the name of a file, or leave it out',
   });
+});
 
 t.test('--health-deadline is milliseconds, from 2500 to 600000', async (t) => {
   const deadline = (healthDeadline?: string) =>
