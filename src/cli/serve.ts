@@ -14,7 +14,7 @@ import { EXIT_FAILURE, EXIT_OK } from './exit-code.js';
 import { listenAll } from './listen-all.js';
 import { writePidFile } from './pid-file.js';
 import { openPrivateSocket } from './private-socket.js';
-import { type RunningCommand, runCommand } from './run-command.js';
+import type { RunningCommand } from './run-command.js';
 import type { ServiceManager } from './service-manager.js';
 import { metricsUrl, nbdUri } from './uri.js';
 
@@ -89,6 +89,7 @@ export async function serve(config: ServeConfig, context: ServeContext): Promise
       } else if (config.mode.kind === 'stdio') {
         ends.push(serveOne(server, await asked(context.stdio)()));
       } else {
+        const { runCommand } = await import('./run-command.js');
         const command = runCommand(config.mode.command, uris[0]!, addresses[0]!, server.defaultExport);
         undo.push(() => command.stop('SIGTERM'));
         ends.push(endOf(command));
