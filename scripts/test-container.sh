@@ -18,8 +18,8 @@ work=$(mktemp -d)
 keep=${1:-$work}
 mkdir -p "$keep"
 name=aionbd-test-$$
-buildah=(buildah --root "$keep/store" --runroot "$work/run" --storage-driver overlay)
-podman=(podman --root "$keep/store" --runroot "$work/run" --storage-driver overlay --cgroup-manager cgroupfs --events-backend file --runtime runc)
+buildah=(buildah --root "$keep/store" --runroot "$keep/run" --storage-driver overlay)
+podman=(podman --root "$keep/store" --runroot "$keep/run" --storage-driver overlay --cgroup-manager cgroupfs --events-backend file --runtime runc)
 finish() {
   "${podman[@]}" rm -f -t 1 "$name" >/dev/null 2>&1 || true
   rm -rf "$work"
