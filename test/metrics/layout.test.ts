@@ -9,6 +9,7 @@ import {
   EXPORT,
   OPERATION,
   OPERATIONS_BY_PLACE,
+  PROBE,
   THREAD,
   threadLayout,
 } from '../../src/metrics/layout.js';
@@ -21,6 +22,7 @@ t.test('the places of a block lie one behind the other, with room for what they 
     diskCounts: LATENCY_BUCKETS,
     handshakeFailures: HANDSHAKE_FAILURES.length,
     operations: OPERATIONS.length * OPERATION.cells,
+    probe: PROBE.cells,
   };
   for (const [name, block] of Object.entries({ THREAD, CONNECTION, OPERATION, EXPORT })) {
     if (name === 'CONNECTION') delete sizes.errors;
