@@ -3,6 +3,7 @@
 // process.
 #define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 #include <napi.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include <cerrno>
@@ -415,6 +416,11 @@ Napi::Value send_datagram(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), aionbd::send_datagram(text_at(info, 0), text_at(info, 1)));
 }
 
+// No cleanup, which would wait for I/O in flight: for a process that is to end though a disk hangs.
+Napi::Value exit_now(const Napi::CallbackInfo& info) {
+  _exit(int_at(info, 0));
+}
+
 Napi::Object start(Napi::Env env, Napi::Object exports) {
   ReactorWrap::define(env, exports);
   exports.Set("probeFile", Napi::Function::New<probe_file>(env));
@@ -424,6 +430,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   exports.Set("localPort", Napi::Function::New<local_port>(env));
   exports.Set("duplicateStream", Napi::Function::New<duplicate_stream>(env));
   exports.Set("streamPair", Napi::Function::New<stream_pair>(env));
+  exports.Set("exitNow", Napi::Function::New<exit_now>(env));
   exports.Set("sendDatagram", Napi::Function::New<send_datagram>(env));
   exports.Set("submissionBytes", Napi::Number::New(env, sizeof(aionbd::Submission)));
   exports.Set("completionBytes", Napi::Number::New(env, sizeof(aionbd::Completion)));

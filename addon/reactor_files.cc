@@ -107,12 +107,12 @@ void Reactor::route(const IoRequest& request) {
   if (!moves_data(request.op)) return to_workers(request);
   const bool is_write = request.op == Op::kWrite;
   if (target.direct) {
-    // One write that has to wait means that its neighbours most likely have to as well (a hole being filled).
-    if (is_write && !target.block_device && target.blocking_writes > 0) return instead_of_blocking(request);
     // Nobody can tell how long io_submit would take (FUSE, network filesystems), and this thread serves
     // others, too.
     if (!(is_write ? target.nowait_writes : target.nowait_reads) && !target.in_memory)
       return to_workers(request);
+    // One write that has to wait means that its neighbours most likely have to as well (a hole being filled).
+    if (is_write && !target.block_device && target.blocking_writes > 0) return instead_of_blocking(request);
     return to_aio(request, target);
   }
   // Not writes: no filesystem takes RWF_NOWAIT for them without O_DIRECT, and one that is frozen lets even

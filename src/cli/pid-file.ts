@@ -1,4 +1,4 @@
-import { unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { AionbdError } from '../errors.js';
 
 /**
@@ -20,7 +20,8 @@ export function writePidFile(path: string, pid: number): () => void {
   }
   return () => {
     try {
-      unlinkSync(path);
+      // Another server may have written its own there since.
+      if (readFileSync(path, 'utf8') === `${pid}\n`) unlinkSync(path);
     } catch {
       // Somebody else has taken it away, which is what we wanted.
     }

@@ -88,7 +88,11 @@ async function runServe(
   const inherited = inheritedSockets(process.env, process.pid);
   const config = serveConfig(command.flags, inherited.length > 0);
   // Loaded here, so that help and mistakes are answered without the addon.
-  const [{ createLogger }, { serve }] = await Promise.all([import('./log.js'), import('./serve.js')]);
+  const [{ createLogger }, { serve }, { exitNow }] = await Promise.all([
+    import('./log.js'),
+    import('./serve.js'),
+    import('../server/exit-now.js'),
+  ]);
   const logger = await createLogger({
     level: config.logLevel,
     format: config.logFormat,
@@ -104,7 +108,7 @@ async function runServe(
     serviceManager: await whoWatches(logger),
     stdio: socketOfStdio,
     print: (line) => process.stdout.write(`${line}\n`),
-    exit: (code) => process.exit(code),
+    exit: exitNow,
     ...(options.ready !== undefined && { ready: options.ready }),
   });
 }

@@ -64,12 +64,13 @@ interface End {
  * @throws AionbdError what creating and listening throws; nothing is left running then
  */
 export async function serve(config: ServeConfig, context: ServeContext): Promise<number> {
-  const stop = watchSignals(context);
   const undo: (() => void)[] = [];
+  const stop = watchSignals(context, undo);
   try {
     const server = await context.createServer({ ...config.server, logger: context.logger });
     let watch: Watch | undefined;
     let exitCode: number;
+    let command: RunningCommand | undefined;
     try {
       const lastClientLeft = watchClients(server);
       watch = await openWatch(config.metrics, context);
@@ -90,8 +91,8 @@ export async function serve(config: ServeConfig, context: ServeContext): Promise
         ends.push(serveOne(server, await asked(context.stdio)()));
       } else {
         const { runCommand } = await import('./run-command.js');
-        const command = runCommand(config.mode.command, uris[0]!, addresses[0]!, server.defaultExport);
-        undo.push(() => command.stop('SIGTERM'));
+        command = runCommand(config.mode.command, uris[0]!, addresses[0]!, server.defaultExport);
+        undo.push(command.kill);
         ends.push(endOf(command));
         if (config.exitWithLastClient) ends.push(lastClientLeft);
       }
@@ -101,17 +102,20 @@ export async function serve(config: ServeConfig, context: ServeContext): Promise
       const end = await Promise.race(ends);
       exitCode = end.exitCode;
       context.logger.info(end.why, 'stopping');
+      await command?.stopped();
       context.serviceManager?.stopping();
     } catch (error) {
       await closeAll(server, watch, context);
       throw error;
     }
-    const outcome = await closeAll(server, watch, context);
-    return outcome === EXIT_OK ? exitCode : outcome;
+    if (await closeAll(server, watch, context)) return exitCode;
   } finally {
     stop.unwatch();
-    for (const take of undo.reverse()) take();
+    for (const take of undo.splice(0).reverse()) take();
   }
+  // Something hangs, and the way out of the process would wait for it.
+  context.exit(EXIT_FAILURE);
+  return EXIT_FAILURE;
 }
 
 /** Resolves when a client was there and none is any more. */
@@ -205,7 +209,8 @@ async function openWatch(plan: MetricsPlan | undefined, context: ServeContext): 
   }
 }
 
-async function closeAll(server: Server, watch: Watch | undefined, context: ServeContext): Promise<number> {
+/** @returns false if it was not done in time */
+async function closeAll(server: Server, watch: Watch | undefined, context: ServeContext): Promise<boolean> {
   const deadlineMs = context.stopDeadlineMs ?? STOP_DEADLINE_MS;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'late'>((resolve) => {
@@ -216,15 +221,19 @@ async function closeAll(server: Server, watch: Watch | undefined, context: Serve
     const outcome = await Promise.race([server.close().then(() => watch?.close()), late]);
     if (outcome === 'late') {
       context.logger.error({ deadlineMs }, 'the server did not stop in time; requests in flight may be lost');
-      return EXIT_FAILURE;
+      return false;
     }
-    return EXIT_OK;
+    return true;
   } finally {
     clearTimeout(timer);
   }
 }
 
-function watchSignals(context: ServeContext): { readonly requested: Promise<string>; unwatch(): void } {
+/** `undo` is done before a second signal ends the process. */
+function watchSignals(
+  context: ServeContext,
+  undo: (() => void)[],
+): { readonly requested: Promise<string>; unwatch(): void } {
   let request: (signal: string) => void = () => {};
   const requested = new Promise<string>((resolve) => {
     request = resolve;
@@ -237,6 +246,7 @@ function watchSignals(context: ServeContext): { readonly requested: Promise<stri
       request(signal);
     } else if (performance.now() - firstAtMs >= sameWishMs) {
       context.logger.error({ signal }, 'ended by a second signal, without a clean stop');
+      for (const take of undo.splice(0).reverse()) take();
       context.exit(EXIT_FAILURE);
     }
   };

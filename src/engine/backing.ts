@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { close, closeSync, constants, openSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import { AionbdError } from '../errors.js';
 import { type FileFacts, loadAddon } from './addon.js';
@@ -47,6 +47,12 @@ export interface Backing {
   close(): void;
 }
 
+/** What has been opened here. */
+export interface OpenBacking extends Backing {
+  /** Resolves when all is closed: of a file that hangs perhaps never, but no thread of ours waits for it. */
+  closeInBackground(): Promise<void>;
+}
+
 /** Largest unit that read-modify-write is done for; a disk with larger ones is served buffered. */
 const LARGEST_UNIT_BYTES = 65536;
 const SMALLEST_UNIT_BYTES = 512;
@@ -58,7 +64,7 @@ export function identify(path: string): string {
 }
 
 /** Throws AIONBD_E_FILE, AIONBD_E_DIRECT or AIONBD_E_LOCKED, each with the path and the remedy. */
-export function openBacking(options: BackingOptions): Backing {
+export function openBacking(options: BackingOptions): OpenBacking {
   const { path, readOnly } = options;
   const identity = identityOf(examine(path));
   const opened: number[] = [];
@@ -105,6 +111,7 @@ export function openBacking(options: BackingOptions): Backing {
       bufferedBecause: direct?.refusal,
       locked: options.lock,
       close: closeAll,
+      closeInBackground: () => closeLater(opened.splice(0)),
     });
   } catch (error) {
     closeAll();
@@ -119,7 +126,7 @@ export function openBacking(options: BackingOptions): Backing {
  * A block device is cleared through the first, too, which has it exclusively: for any other the kernel would not throw away
  * dirty pages of the range, and answer EBUSY.
  */
-export function reopenBacking(backing: Backing): Backing {
+export function reopenBacking(backing: Backing): OpenBacking {
   const { path, readOnly } = backing;
   const opened: number[] = [];
   const closeAll = () => {
@@ -143,11 +150,22 @@ export function reopenBacking(backing: Backing): Backing {
     const directFd = reopen(backing.directFd, constants.O_DIRECT);
     const bufferedFd = reopen(backing.bufferedFd, 0);
     const clearFd = backing.blockDevice ? Math.max(backing.directFd, backing.bufferedFd) : -1;
-    return Object.freeze({ ...backing, directFd, bufferedFd, clearFd, close: closeAll });
+    return Object.freeze({
+      ...backing,
+      directFd,
+      bufferedFd,
+      clearFd,
+      close: closeAll,
+      closeInBackground: () => closeLater(opened.splice(0)),
+    });
   } catch (error) {
     closeAll();
     throw error;
   }
+}
+
+async function closeLater(descriptors: readonly number[]): Promise<void> {
+  await Promise.all(descriptors.map((fd) => new Promise<void>((resolve) => close(fd, () => resolve()))));
 }
 
 function examine(path: string): Stats {

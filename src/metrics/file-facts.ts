@@ -36,6 +36,11 @@ export class FileFactsKeeper {
     await noLongerThan(PATIENCE_MS, this.#round);
   }
 
+  /** What is known, fresh or not. */
+  giveTo(reader: SnapshotReader): void {
+    for (const index of reader.exports.keys()) reader.fileFacts(index, this.#reader.factsOf(index));
+  }
+
   async #lookAtAll(): Promise<void> {
     const left = [...this.#reader.exports.entries()].filter(([index]) => !this.#asked.has(index));
     const lookAtSome = async () => {

@@ -39,6 +39,8 @@ interface View {
  */
 export class HealthWatch {
   readonly #names: readonly string[];
+  /** By the number of the export: of no bytes none can be read. */
+  readonly #isEmpty: readonly boolean[];
   readonly #deadlineMs: number;
   readonly #threads: readonly View[];
   readonly #all: readonly View[];
@@ -46,6 +48,7 @@ export class HealthWatch {
   /** `deadlineMs` is for a probe to come back, and for an event loop to turn. */
   constructor({ exports, threads, acceptor }: ServerObservation, deadlineMs: number) {
     this.#names = exports.map(({ name }) => name);
+    this.#isEmpty = exports.map(({ sizeBytes }) => sizeBytes === 0);
     this.#deadlineMs = deadlineMs;
     this.#threads = threads.map((thread, i) => viewOf(thread, `thread ${i}`));
     this.#all = acceptor ? [...this.#threads, viewOf(acceptor, 'the thread that accepts')] : this.#threads;
@@ -109,9 +112,9 @@ export class HealthWatch {
 
   /** Event loops that do not turn. */
   #stuck(): string[] {
-    const nowMs = Date.now();
+    const nowMs = monotonicMs();
     return this.#all.flatMap(({ name, cells, threadAt }) => {
-      const aliveAtMs = cells[threadAt + THREAD.aliveAtMs]!;
+      const aliveAtMs = cells[threadAt + THREAD.aliveMonotonicMs]!;
       const silentMs = nowMs - aliveAtMs;
       if (aliveAtMs === 0 || silentMs < this.#deadlineMs) return [];
       return [`the event loop of ${name} has not turned for ${(silentMs / 1000).toFixed(0)} s`];
@@ -119,6 +122,7 @@ export class HealthWatch {
   }
 
   #isKnown(index: number, askedAtMs: number): boolean {
+    if (this.#isEmpty[index]) return true;
     const { startedAtMs, doneAtMs } = this.#probe(index);
     if (startedAtMs > 0) return monotonicMs() - startedAtMs >= this.#deadlineMs;
     return doneAtMs > 0 && doneAtMs >= askedAtMs - FRESH_MS;

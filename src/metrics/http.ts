@@ -31,6 +31,8 @@ const MOST_HEADER_BYTES = 8192;
 const MOST_CONNECTIONS = 64;
 const REQUEST_DEADLINE_MS = 5000;
 const IDLE_DEADLINE_MS = 5000;
+/** Somebody who takes nothing of an answer for so long is cut; live events come each second. */
+const STILL_DEADLINE_MS = 15_000;
 const DEADLINE_CHECK_MS = 1000;
 
 const PLAIN_TEXT = 'text/plain; charset=utf-8';
@@ -59,6 +61,7 @@ export class HttpServer<Context> {
       (request, response) => void this.#answer(request, response),
     );
     server.maxConnections = MOST_CONNECTIONS;
+    server.timeout = STILL_DEADLINE_MS;
     this.#servers.push(server);
     server.listen({ fd });
     await once(server, 'listening');

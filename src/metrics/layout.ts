@@ -33,6 +33,8 @@ export const THREAD = places({
   /** The longest that the event loop was late in the last second, s; and when it said so, ms since 1970. */
   loopLagSeconds: 1,
   aliveAtMs: 1,
+  /** The same by `monotonicMs`, which no change of the date moves. */
+  aliveMonotonicMs: 1,
   /** When somebody last wanted to know how exports are, by the watching thread, which alone writes it; see probe-record.ts. */
   probesWantedAtMs: 1,
   /** By reason, in the order of HANDSHAKE_FAILURES. */
@@ -131,6 +133,8 @@ export const EXPORT = places({
 export interface ThreadLayout {
   readonly thread: number;
   readonly connections: number;
+  /** A slot for connections that have ended, which nobody reads. */
+  readonly nowhere: number;
   readonly exports: number;
   readonly cells: number;
 }
@@ -138,6 +142,7 @@ export interface ThreadLayout {
 export function threadLayout(connections: number, exports: number): ThreadLayout {
   const thread = RING_CELLS;
   const slots = thread + THREAD.cells;
-  const first = slots + connections * CONNECTION.cells;
-  return { thread, connections: slots, exports: first, cells: first + exports * EXPORT.cells };
+  const nowhere = slots + connections * CONNECTION.cells;
+  const first = nowhere + CONNECTION.cells;
+  return { thread, connections: slots, nowhere, exports: first, cells: first + exports * EXPORT.cells };
 }

@@ -1,5 +1,8 @@
 import type { HandshakeFailure, ServerSnapshot } from './snapshot.js';
 
+/** Why an export with `direct=off` is buffered. Alerts and warnings leave it alone by these words. */
+export const DIRECT_IS_OFF = 'direct I/O is switched off for it (direct=off)';
+
 /**
  * What a {@link SnapshotReader} needs to know of a server, to be sent to whatever thread it is on. What changes later is told to
  * the reader by `began`, `ended` and `draining`, from the server's events of the same meaning.

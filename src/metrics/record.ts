@@ -14,7 +14,7 @@ import {
   UNKNOWN_COMMAND,
 } from './layout.js';
 import type { ConnectionTotals, ObservedThread } from './observation.js';
-import { ProbeRecord } from './probe-record.js';
+import { monotonicMs, ProbeRecord } from './probe-record.js';
 import { HANDSHAKE_FAILURES, type HandshakeFailure } from './snapshot.js';
 
 // Constants of the module: V8 puts their values into the code, which it does not for an object's properties.
@@ -166,7 +166,7 @@ export class ConnectionRecord {
   readonly id: number;
   /** Its place in the thread's memory: which slot it is, and the cell where that begins. */
   readonly slot: number;
-  readonly at: number;
+  at: number;
   /** Of the whole thread. */
   readonly #cells: Float64Array;
 
@@ -193,9 +193,13 @@ export class ConnectionRecord {
     return connectionTotals(this.#cells.subarray(this.at, this.at + CONNECTION.cells));
   }
 
-  /** From now on readers find nothing in the slot; what it held stays until the next connection takes it. */
-  end(): void {
+  /**
+   * From now on readers find nothing in the slot. What is still counted of the connection, such as requests that end when it is
+   * gone, goes to a place that nobody reads: its own may be another's by then.
+   */
+  end(nowhere: number): void {
     this.#cells[this.at + CONNECTION.id] = 0;
+    this.at = nowhere;
   }
 }
 
@@ -254,7 +258,7 @@ export class ThreadRecord {
   }
 
   disconnect(connection: ConnectionRecord): void {
-    connection.end();
+    connection.end(this.#layout.nowhere);
     this.#freeSlots[this.#freeCount++] = connection.slot;
   }
 
@@ -281,8 +285,9 @@ export class ThreadRecord {
   }
 
   /** To be called about once a second: the event loop turns, and was late by at most so much since the last call. */
-  alive(nowMs: number, loopLagSeconds: number): void {
+  alive(nowMs: number, loopLagSeconds: number, nowMonotonicMs = monotonicMs()): void {
     this.#thread[THREAD.loopLagSeconds] = loopLagSeconds;
     this.#thread[THREAD.aliveAtMs] = nowMs;
+    this.#thread[THREAD.aliveMonotonicMs] = nowMonotonicMs;
   }
 }

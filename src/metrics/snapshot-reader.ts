@@ -121,6 +121,10 @@ export class SnapshotReader {
     this.#facts[index] = facts;
   }
 
+  factsOf(index: number): FileFacts {
+    return this.#facts[index] ?? NO_FACTS;
+  }
+
   health(index: number, health: ExportHealth): void {
     this.#health[index] = health;
   }

@@ -58,6 +58,8 @@ export class WarningWatch {
 
   warnings(snapshot: ServerSnapshot): Warning[] {
     const samples = this.#samples;
+    // Nobody has looked for a while: what has risen since then has not risen in a minute.
+    if (snapshot.takenAtMs - (samples.at(-1)?.takenAtMs ?? 0) > 2 * WINDOW_MS) samples.length = 0;
     // The last one before the window stays.
     while (samples[1] !== undefined && snapshot.takenAtMs - samples[1].takenAtMs >= WINDOW_MS)
       samples.shift();
@@ -180,7 +182,7 @@ function handshakeFailures(snapshot: ServerSnapshot, earlier: Sample | undefined
     {
       kind: 'handshake-failures',
       exportName: undefined,
-      text: `${total} handshakes have failed in the last minute (${reasons}). The log at --log-level debug names the clients.`,
+      text: `${total} handshakes have failed in the last minute (${reasons}). The log names the clients, twenty in ten seconds at most.`,
     },
   ];
 }

@@ -3,12 +3,13 @@ import { Ring } from '../engine/ring.js';
 import type { Export } from '../export/export.js';
 import { type Say, sayTo } from '../log/lines.js';
 import { RecordedCounters } from '../metrics/counters.js';
-import { lookUpFile } from '../metrics/look-up-file.js';
-import type {
-  ObservedConnection,
-  ObservedExport,
-  ObservedThread,
-  ServerObservation,
+import { FileFactsKeeper } from '../metrics/file-facts.js';
+import {
+  DIRECT_IS_OFF,
+  type ObservedConnection,
+  type ObservedExport,
+  type ObservedThread,
+  type ServerObservation,
 } from '../metrics/observation.js';
 import { ThreadRecord } from '../metrics/record.js';
 import type { ServerSnapshot } from '../metrics/snapshot.js';
@@ -77,6 +78,7 @@ class NbdServer extends EventEmitter implements Server {
   #listeners!: Listeners;
   #home!: Home;
   #nextId = 1;
+  #facts: FileFactsKeeper | undefined;
   #closed: Promise<void> | undefined;
   #check: NodeJS.Timeout | undefined;
   #lag: LoopLag | undefined;
@@ -215,10 +217,11 @@ class NbdServer extends EventEmitter implements Server {
   }
 
   async snapshot(): Promise<ServerSnapshot> {
-    const reader = new SnapshotReader(this.observation());
-    await Promise.all(
-      reader.exports.map(async (target, index) => reader.fileFacts(index, await lookUpFile(target))),
-    );
+    const observation = this.observation();
+    this.#facts ??= new FileFactsKeeper(new SnapshotReader(observation));
+    await this.#facts.refresh();
+    const reader = new SnapshotReader(observation);
+    this.#facts.giveTo(reader);
     return reader.snapshot();
   }
 
@@ -238,7 +241,7 @@ class NbdServer extends EventEmitter implements Server {
     for (const { path, error } of await this.#volumes.sync()) {
       this.#logger.error({ path, error: error.message }, 'the last sync failed; written data may be lost');
     }
-    this.#volumes.close();
+    await this.#volumes.closeInBackground();
   }
 
   /** Closes what is open after a start that failed. */
@@ -249,9 +252,7 @@ class NbdServer extends EventEmitter implements Server {
 }
 
 function observed({ counters, ...facts }: ServedExport, volumes: Volumes): ObservedExport {
-  const { blockDevice, bufferedBecause = 'direct I/O is switched off for it' } = volumes.backingOf(
-    facts.path,
-  );
+  const { blockDevice, bufferedBecause = DIRECT_IS_OFF } = volumes.backingOf(facts.path);
   return { ...facts, blockDevice, bufferedBecause: facts.direct ? '' : bufferedBecause };
 }
 

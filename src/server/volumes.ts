@@ -1,5 +1,5 @@
 import { fdatasync, fstat, fstatSync } from 'node:fs';
-import { type Backing, identify, openBacking, reopenBacking } from '../engine/backing.js';
+import { type Backing, identify, type OpenBacking, openBacking, reopenBacking } from '../engine/backing.js';
 import { type ContentMap, tracksHoles } from '../engine/granule-map.js';
 import type { Ring } from '../engine/ring.js';
 import { SharedVolume, type SharedVolumeMemory } from '../engine/shared-volume.js';
@@ -10,16 +10,18 @@ import type { VolumePlan } from './messages.js';
 
 /** Files that are looked at for changes at once. */
 const MOST_LOOKS = 1;
+/** A file that has not said by then when it was changed hangs, ms. */
+const PATIENCE_MS = 2000;
 
 /** Opens each file once, however many exports name it, and writable if any of them is. */
 export class Volumes {
-  readonly #backings = new Map<string, Backing>();
+  readonly #backings = new Map<string, OpenBacking>();
   readonly #volumes = new Map<string, Volume>();
   /** By path, as looked at once: what a path leads to may change. */
   readonly #identities = new Map<string, string>();
   /** What threads have in common of each file, and their own ways to it. */
   readonly #shared = new Map<string, SharedVolumeMemory>();
-  readonly #reopened: Backing[] = [];
+  readonly #reopened: OpenBacking[] = [];
   /** The files that nobody here writes to: when they were last changed, ns since 1970, and what is known of them. */
   readonly #watched = new Map<Backing, { readonly changedAt: bigint; readonly map: ContentMap }>();
   /** Those that are to be looked at, and how many are at this moment. */
@@ -73,7 +75,7 @@ export class Volumes {
     return [...this.#backings].map(([identity, backing]) => {
       const reopened = reopenBacking(backing);
       this.#reopened.push(reopened);
-      const { close, ...facts } = reopened;
+      const { close, closeInBackground, ...facts } = reopened;
       return { backing: facts, shared: this.#shared.get(identity)! };
     });
   }
@@ -101,7 +103,9 @@ export class Volumes {
     const known = this.#watched.get(backing);
     if (known === undefined) return;
     this.#looks++;
+    const late = setTimeout(() => this.#distrustAll(logger), PATIENCE_MS).unref();
     fstat(statFd(backing), { bigint: true }, (error, stats) => {
+      clearTimeout(late);
       this.#looks--;
       this.#lookAtNext(logger);
       if (error !== null || stats.ctimeNs === known.changedAt || !this.#watched.delete(backing)) return;
@@ -109,6 +113,19 @@ export class Volumes {
       const fields = { path: backing.path };
       logger.warn(fields, 'somebody else has changed this file; replies will not tell its holes any more');
     });
+  }
+
+  /** One that does not answer keeps the others from being looked at: what is remembered of them may be wrong before anybody sees. */
+  #distrustAll(logger: Logger): void {
+    for (const [backing, { map }] of this.#watched) {
+      map.distrust();
+      const fields = { path: backing.path };
+      logger.warn(
+        fields,
+        'a file that hangs keeps this one from being watched; replies will not tell its holes any more',
+      );
+    }
+    this.#watched.clear();
   }
 
   /** The volume of a path that was given to the constructor. */
@@ -155,11 +172,20 @@ export class Volumes {
 
   /** Closes all descriptors, which also gives up the locks. */
   close(): void {
-    for (const backing of this.#reopened.splice(0)) backing.close();
-    for (const backing of this.#backings.values()) backing.close();
+    for (const backing of this.#forgotten()) backing.close();
+  }
+
+  /** The same; closing a file that hangs would wait with it, so no thread of ours does. */
+  async closeInBackground(): Promise<void> {
+    await Promise.all(this.#forgotten().map((backing) => backing.closeInBackground()));
+  }
+
+  #forgotten(): OpenBacking[] {
+    const all = [...this.#reopened.splice(0), ...this.#backings.values()];
     this.#toLookAt.length = 0;
     this.#watched.clear();
     this.#backings.clear();
+    return all;
   }
 }
 

@@ -4,6 +4,7 @@ import type { Say } from '../log/lines.js';
 import type { Client } from './client.js';
 import type { Core } from './core.js';
 import { requestFields } from './request-fields.js';
+import { WAY_WHOLE } from './requests.js';
 
 /**
  * Tells of requests that take longer than a threshold: when they are answered, and once before if they still are not.
@@ -61,13 +62,20 @@ export class SlowRequests {
     if (!this.#limiter.allows(client.target.name, performance.now())) return;
     const { requests } = this.#core;
     const now = this.#clock[RING_CLOCK]!;
-    // While jobs run, the time at which they began is taken off.
-    const disk = requests.diskTime[request]! + (requests.running[request]! > 0 ? now : 0);
+    const durationUs = now - requests.startedAt[request]!;
     this.#say(name, {
       ...requestFields(client, requests, request),
-      durationMs: milliseconds(now - requests.startedAt[request]!),
-      diskMs: milliseconds(disk),
+      durationMs: milliseconds(durationUs),
+      diskMs: milliseconds(this.#diskUs(request, now, durationUs)),
     });
+  }
+
+  #diskUs(request: number, now: number, durationUs: number): number {
+    const { requests } = this.#core;
+    // One that is a single I/O keeps no times of its own for it: it is all disk.
+    if (requests.way[request] === WAY_WHOLE) return durationUs;
+    // While jobs run, the time at which they began is taken off.
+    return requests.diskTime[request]! + (requests.running[request]! > 0 ? now : 0);
   }
 }
 

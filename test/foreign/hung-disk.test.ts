@@ -1,11 +1,12 @@
 // A disk that hangs: the health page says so, and other exports are served as if nothing were the matter.
 
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { MiB, scratch, sparseFile } from '../support/files.js';
 import { fuseFile } from '../support/fuse.js';
-import { describe, run } from '../support/programs.js';
+import { describe, ended, run } from '../support/programs.js';
 import { type RunningServer, serve } from '../support/server.js';
 
 const DEADLINE_MS = 2500;
@@ -107,3 +108,31 @@ for (const { title, threads, direct } of [
     },
   );
 }
+
+t.test('a stop while a disk hangs ends after its deadline, with 1', async (t) => {
+  const disk = await fuseFile(t, 64 * MiB);
+  const server = await serve(t, {
+    exports: [
+      { name: 'hangs', path: disk.path, direct: 'on' },
+      { name: 'watched', path: disk.path, readOnly: true, direct: 'on' },
+    ],
+    args: ['--metrics', '127.0.0.1:0', '--health-deadline', String(DEADLINE_MS), '--log-format', 'json'],
+  });
+  disk.hang();
+  await until(t, server, 503);
+  server.child.kill('SIGTERM');
+  // The kernel may keep the process's entry: closing the file, which it does for whoever ends, waits for the disk as well.
+  const isOver = () => {
+    try {
+      return /^State:\s+Z/m.test(readFileSync(`/proc/${server.child.pid}/status`, 'utf8'));
+    } catch {
+      return true;
+    }
+  };
+  const deadline = Date.now() + WAIT_MS;
+  while (!isOver() && Date.now() < deadline) await sleep(50);
+  t.ok(isOver(), 'it has ended, as far as it can');
+  t.match(server.log(), /the server did not stop in time/);
+  disk.goOn();
+  t.same(await ended(server.child, WAIT_MS), { code: 1, signal: null });
+});

@@ -73,6 +73,24 @@ t.test('the pid file is there while clients can connect, and gone after', async 
   t.notOk(existsSync(pidFile));
 });
 
+t.test('a pid file that another server has written since stays', async (t) => {
+  const file = image(t);
+  const pidFile = join(scratch(t), 'pid');
+  const args = [...SERVE.slice(1), file, '--pid-file', pidFile, '--run', `echo 1 > ${pidFile}`];
+  t.equal((await run(SERVE[0]!, args)).code, 0);
+  t.equal(readFileSync(pidFile, 'utf8'), '1\n');
+});
+
+t.test('a signal to the server ends the command, and the private socket is gone', async (t) => {
+  const folder = scratch(t);
+  const file = image(t);
+  const script = 'trap "echo told; exit 0" TERM; kill $PPID; while :; do sleep 0.05; done';
+  const ended = await run(SERVE[0]!, [...SERVE.slice(1), file, '--run', script], { env: { TMPDIR: folder } });
+  t.equal(ended.stdout, 'told\n', ended.stderr);
+  t.equal(ended.code, 0);
+  t.strictSame(readdirSync(folder), []);
+});
+
 t.test('a pid file that cannot be written ends the start with what to do', async (t) => {
   const file = image(t);
   const ended = await run(SERVE[0]!, [

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { FAMILIES } from '../../src/metrics/families.js';
+import { DIRECT_IS_OFF } from '../../src/metrics/observation.js';
 import { PROCESS_FAMILIES } from '../../src/metrics/process-families.js';
 import { scratch } from '../support/files.js';
 import { run } from '../support/programs.js';
@@ -154,4 +155,13 @@ t.test('panels of the dashboard lie beside each other', async (t) => {
     }
   }
   t.ok(cells.size > 24 * 30);
+});
+
+t.test('what is buffered because it was asked for is no fallback to the alert', async (t) => {
+  const pattern = /aionbd_export_buffered_info\{reason!~"([^"]*)"\}/.exec(RULES)?.[1];
+  t.ok(new RegExp(`^${pattern}$`).test(DIRECT_IS_OFF), `${pattern} matches "${DIRECT_IS_OFF}"`);
+  t.ok(
+    RULES_TEST.includes(`reason="${DIRECT_IS_OFF}"`),
+    'and the rules are tested with what the server says',
+  );
 });

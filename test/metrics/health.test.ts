@@ -12,7 +12,7 @@ function serverOf(names: readonly string[], threads = 1) {
   const records = memories.map((memory) => new ThreadRecord(memory));
   for (const record of records) record.alive(Date.now(), 0);
   const observation = {
-    exports: names.map((name) => ({ name })),
+    exports: names.map((name) => ({ name, sizeBytes: name === 'empty' ? 0 : 4096 })),
     threads: memories,
     acceptor: undefined,
   } as unknown as ServerObservation;
@@ -68,10 +68,23 @@ t.test(
 t.test('an event loop that does not turn makes a server unhealthy, and not ready', async (t) => {
   const { watch, records } = serverOf(['a'], 2);
   t.same(watch.readiness('serving'), { ready: true, reasons: [] });
-  records[1]!.alive(Date.now() - 8000, 0);
+  records[1]!.alive(Date.now(), 0, monotonicMs() - 8000);
   t.same(watch.report().reasons, ['the event loop of thread 1 has not turned for 8 s']);
   t.equal((await watch.freshReport()).healthy, false, 'nothing is waited for then');
   t.notOk(watch.readiness('serving').ready);
+});
+
+t.test('the date may be set without making a server unhealthy', async (t) => {
+  const { watch, records } = serverOf(['a']);
+  records[0]!.alive(Date.now() - 3_600_000, 0);
+  t.same(watch.report().reasons, []);
+});
+
+t.test('an export without a byte, which nobody can read, is not waited for', async (t) => {
+  const { watch } = serverOf(['empty']);
+  const begun = monotonicMs();
+  t.ok((await watch.freshReport()).healthy);
+  t.ok(monotonicMs() - begun < DEADLINE_MS);
 });
 
 t.test('a server that is stopping is not ready, but healthy', async (t) => {

@@ -13,6 +13,7 @@ import {
   THREAD,
   threadLayout,
 } from '../../src/metrics/layout.js';
+import { ThreadRecord } from '../../src/metrics/record.js';
 import { HANDSHAKE_FAILURES, OPERATIONS } from '../../src/metrics/snapshot.js';
 
 t.test('the places of a block lie one behind the other, with room for what they hold', async (t) => {
@@ -47,7 +48,8 @@ t.test('the parts of the memory of a thread do not overlap', async (t) => {
     const layout = threadLayout(connections, exports);
     t.ok(layout.thread >= ring.RING_CELLS, 'behind what the addon counts');
     t.ok(layout.connections >= layout.thread + THREAD.cells);
-    t.ok(layout.exports >= layout.connections + connections * CONNECTION.cells);
+    t.ok(layout.nowhere >= layout.connections + connections * CONNECTION.cells);
+    t.ok(layout.exports >= layout.nowhere + CONNECTION.cells);
     t.equal(layout.cells, layout.exports + exports * EXPORT.cells);
   }
 });
@@ -68,4 +70,18 @@ t.test('the addon counts in the order that is read here', async (t) => {
     names.map((name) => name.replace(/_us$/, '')),
   );
   t.ok(RING_CELLS! >= names.length);
+});
+
+t.test('what ends after its connection is counted for no other connection', async (t) => {
+  const memory = ThreadRecord.allocate(1, 1);
+  const record = new ThreadRecord(memory);
+  const gone = record.connect(1);
+  record.exports[0]!.began(0, gone);
+  record.disconnect(gone);
+  const next = record.connect(2);
+  record.exports[0]!.began(0, next);
+  record.exports[0]!.gaveUp(gone);
+  const cells = new Float64Array(memory.memory);
+  t.equal(cells[next.at + CONNECTION.answered], 0, 'its request is still in flight');
+  t.equal(cells[next.at + CONNECTION.requests], 1);
 });

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { DIRECT_IS_OFF } from '../../src/metrics/observation.js';
 import type { ServerSnapshot } from '../../src/metrics/snapshot.js';
 import { type Sample, sampleOf, WarningWatch, WINDOW_MS, warningsOf } from '../../src/metrics/warnings.js';
 import { connectionOf, exportOf, operationOf, reactorOf, snapshotOf } from './snapshots.js';
@@ -45,7 +46,7 @@ t.test('a fallback to buffered I/O is told of with its reason; not where it was 
     exportName: 'x',
     text: /its filesystem does not do direct I\/O/,
   });
-  t.same(kinds(because('direct I/O is switched off for it')), []);
+  t.same(kinds(because(DIRECT_IS_OFF)), []);
 });
 
 t.test('a filesystem is nearly full if a sparse export may outgrow it', async (t) => {
@@ -151,4 +152,15 @@ t.test('the watch compares with about a minute ago, however often it is asked', 
   t.match(at(74, 4), [{ text: /1 times/ }], 'the last sample before the window is the oldest');
   t.same(at(150, 4), []);
   t.match(at(151, 9), [{ text: /5 times/ }]);
+});
+
+t.test('what has risen while nobody looked has not risen in the last minute', async (t) => {
+  const watch = new WarningWatch();
+  const at = (seconds: number, backpressureStops: number) =>
+    watch.warnings(
+      snapshotOf({ takenAtMs: START_MS + seconds * 1000, reactors: [reactorOf({ backpressureStops })] }),
+    );
+  t.same(at(0, 0), []);
+  t.same(at(8 * 3600, 5), []);
+  t.match(at(8 * 3600 + 30, 9), [{ text: /4 times/ }]);
 });

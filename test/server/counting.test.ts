@@ -230,7 +230,7 @@ for (const threads of [1, 3]) {
           reactor.bufferUsedBytes > 0 &&
           reactor.bufferUsedBytes <= reactor.bufferBytes,
       );
-      t.ok(reactor.aliveAtMs >= snapshot.startedAtMs && reactor.aliveAtMs <= snapshot.takenAtMs);
+      t.ok(reactor.aliveAtMs >= snapshot.startedAtMs && reactor.aliveAtMs <= Date.now());
     }
 
     await Promise.all(accounts.map(({ client }) => client.destroy()));
