@@ -3,6 +3,8 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include <algorithm>
+
 namespace aionbd {
 
 uint64_t Naps::nap(uint64_t now) {
@@ -12,7 +14,11 @@ uint64_t Naps::nap(uint64_t now) {
   const timespec shortest{0, 1};
   nanosleep(&shortest, nullptr);
   const uint64_t after = now_ns();
-  if (after - now > kLongNs) pause_.begin(after);
+  usual_ns_ = (usual_ns_ * (kWeight - 1) + std::min(after - now, kLongestCountedNs)) / kWeight;
+  if (usual_ns_ > kLongNs) {
+    pause_.begin(after);
+    usual_ns_ = 0;
+  }
   return after;
 }
 

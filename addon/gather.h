@@ -14,14 +14,18 @@ namespace aionbd {
 // Sleeps as short as the system can: some microseconds, ended by a timer, which costs less than being woken.
 class Naps {
  public:
-  // Where sleeps take long, because others want the processor or because timers are coarse, there is none for
-  // a while. `now` and what is returned are the time, ns.
+  // Where sleeps take long on average, because others want the processor or because timers are coarse, there
+  // is none for a while. `now` and what is returned are the time, ns.
   uint64_t nap(uint64_t now);
 
  private:
   static constexpr uint64_t kLongNs = 20'000;
+  // A single long one is nothing: an interrupt, or a neighbour on the same machine.
+  static constexpr uint64_t kLongestCountedNs = 200'000;
+  static constexpr uint64_t kWeight = 16;
 
   Pause pause_;
+  uint64_t usual_ns_ = 0;
 };
 
 // Learns what a reply takes in a socket's queue, and tells from the length of the queue how many lie unread.
