@@ -13,6 +13,7 @@ import {
   type ReactorSnapshot,
   type ServerSnapshot,
 } from '../../src/metrics/snapshot.js';
+import { connectionOf, reactorOf } from '../metrics/snapshots.js';
 
 export const GiB = 1024 ** 3;
 
@@ -66,44 +67,26 @@ export function target(
 }
 
 export function connection(id: number, exportName: string, more: Partial<ConnectionSnapshot> = {}) {
-  return {
+  return connectionOf({
     id,
     peer: `127.0.0.1:${40_000 + id}`,
-    transport: 'tcp' as const,
+    transport: 'tcp',
     exportName,
     startedAtMs: 1_700_000_000_000,
-    replies: 'structured' as const,
     metaContexts: ['base:allocation'],
-    requests: 0,
-    readBytes: 0,
-    writtenBytes: 0,
-    errors: 0,
-    inFlight: 0,
-    receivedBytes: 0,
-    sentBytes: 0,
-    reactor: 0,
     ...more,
-  } satisfies ConnectionSnapshot as ConnectionSnapshot;
+  });
 }
 
-export function reactor(index: number, more: Partial<ReactorSnapshot> = {}): ReactorSnapshot {
-  return {
+export function reactor(index: number, more: Partial<ReactorSnapshot> = {}) {
+  return reactorOf({
     index,
-    turns: 0,
-    ioSubmitCalls: 0,
-    ioSubmitted: 0,
-    nowaitFallbacks: 0,
-    receivedBytes: 0,
-    sentBytes: 0,
-    receiveCalls: 0,
-    sendCalls: 0,
     bufferBytes: 64 * 1024 * 1024,
     bufferUsedBytes: 4 * 1024 * 1024,
-    backpressureStops: 0,
     loopLagSeconds: 0.001,
     aliveAtMs: 1_700_000_000_000,
     ...more,
-  };
+  });
 }
 
 export function failures(more: Partial<Record<HandshakeFailure, number>> = {}) {
