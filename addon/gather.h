@@ -37,12 +37,15 @@ class UnreadReplies {
     const double each = (static_cast<double>(bytes) + kPerCall) / static_cast<double>(replies);
     bytes_each_ += (each - bytes_each_) * kWeight;
   }
-  // True if as many are unread as keep a client busy for longer than a nap takes.
-  bool are_many(int queued_bytes) const { return queued_bytes >= kMany * bytes_each_; }
+  // True if that many are unread, or more.
+  bool are(double replies, int queued_bytes) const { return queued_bytes >= replies * bytes_each_; }
+
+  // They keep a client busy for longer than a nap takes; one that has fewer in flight is never waited for.
+  static constexpr double kMany = 8;
+  // That much is left after a nap only where dozens are in flight; one with 16 would wait for a second nap.
+  static constexpr double kPlenty = 16;
 
  private:
-  // With eight, a client that has fewer in flight is never waited for.
-  static constexpr double kMany = 8;
   // What the kernel adds to each call's bytes, about; it counts the memory that they take.
   static constexpr double kPerCall = 768;
   static constexpr double kWeight = 1.0 / 8;

@@ -23,6 +23,8 @@ constexpr int kLongestWaitMs = 1;
 // requests gather meanwhile, and share a turn's system calls.
 constexpr uint64_t kSeldomNs = 500'000;
 constexpr uint64_t kAtOnceNs = 8'000;
+// One after the other, while the client still has plenty to read.
+constexpr int kMostNaps = 4;
 constexpr unsigned kTurnsUntilDeaf = 256;
 
 }  // namespace
@@ -145,8 +147,14 @@ bool Reactor::work() {
 bool Reactor::gather(uint64_t now) {
   const Connection* connection = open_connection(heard_from_);
   heard_from_ = kNobody;
-  if (!connection || !connection->has_many_unread()) return false;
-  return naps_.nap(now) != now;
+  if (!connection || !connection->has_unread(UnreadReplies::kMany)) return false;
+  const uint64_t began = now;
+  for (int naps = 0; naps < kMostNaps; naps++) {
+    const uint64_t after = naps_.nap(now);
+    if (after == now || !connection->has_unread(UnreadReplies::kPlenty)) return after != began;
+    now = after;
+  }
+  return true;
 }
 
 // Looks for events without sleeping. True if there are any.

@@ -103,9 +103,9 @@ int64_t Connection::peek_end(uint8_t* tail, size_t tail_length) const {
   return unread;
 }
 
-bool Connection::has_many_unread() const {
+bool Connection::has_unread(double replies) const {
   int queued = 0;
-  return ioctl(fd_.get(), SIOCOUTQ, &queued) == 0 && unread_.are_many(queued);
+  return ioctl(fd_.get(), SIOCOUTQ, &queued) == 0 && unread_.are(replies, queued);
 }
 
 int64_t Connection::send_some() {
