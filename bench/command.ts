@@ -18,6 +18,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   umount: 'mount',
   dd: 'coreutils',
   sync: 'coreutils',
+  perf: 'linux-perf',
   df: 'coreutils',
 };
 

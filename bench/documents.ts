@@ -1,6 +1,8 @@
 import type { IdleResults } from './idle-results.js';
 import { METRICS } from './metrics.js';
 import type { MicroResults } from './micro-results.js';
+import { PLACES } from './perf-script.js';
+import { clientsLimit, type ProfileResults } from './profile-results.js';
 import { medianOf, metricsOf, type SuiteResults } from './results.js';
 import { formatCase, formatMachine, formatNumber, formatOverview, markdownTable } from './tables.js';
 import { formatVerdicts, judgeTargets } from './targets.js';
@@ -35,6 +37,7 @@ export const BLOCK_NAMES = [
   'charts',
   'idle',
   'micro',
+  'profile',
 ] as const;
 
 export function suiteBlocks(results: SuiteResults, charts: readonly Chart[]): Blocks {
@@ -127,6 +130,42 @@ export function formatMicro({ tasks, commit, node }: MicroResults): string {
       ]),
     ),
     `aionbd ${commit}, Node ${node}.`,
+  ].join('\n\n');
+}
+
+export function profileBlocks(results: ProfileResults): Blocks {
+  return { profile: formatProfiles(results) };
+}
+
+/** Who uses the processors, and what the server's share of them is used for. */
+export function formatProfiles({ profiles, machine }: ProfileResults): string {
+  const percent = (share: number | undefined): string =>
+    share === undefined ? '–' : `${formatNumber(share * 100, 1)} %`;
+  const name = (profile: (typeof profiles)[number]): string => `${profile.case}, ${profile.server}`;
+  return [
+    markdownTable(
+      [
+        '',
+        'IOPS',
+        'server, µs/request',
+        'client, µs/request',
+        'processors idle',
+        'IOPS if the server cost nothing',
+      ],
+      profiles.map((profile) => [
+        name(profile),
+        formatNumber(profile.iops, 0),
+        formatNumber(profile.serverMicroseconds, 2),
+        formatNumber(profile.clientMicroseconds, 2),
+        percent(profile.idleShare),
+        formatNumber(clientsLimit(profile, machine.processors), 0),
+      ]),
+    ),
+    markdownTable(
+      ["of the server's time", ...PLACES],
+      profiles.map((profile) => [name(profile), ...PLACES.map((place) => percent(profile.shares[place]))]),
+    ),
+    `aionbd ${machine.commit}.`,
   ].join('\n\n');
 }
 

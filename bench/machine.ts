@@ -40,10 +40,14 @@ export function lookAtMachine(): () => Machine {
 }
 
 /** The first line of /proc/stat: user nice system idle iowait irq softirq steal. */
-function processorTicks(): { readonly all: number; readonly steal: number } {
+export function processorTicks(): { readonly all: number; readonly idle: number; readonly steal: number } {
   const line = readFileSync('/proc/stat', 'latin1').split('\n')[0] ?? '';
   const ticks = line.trim().split(/\s+/).slice(1, 9).map(Number);
-  return { all: ticks.reduce((sum, value) => sum + value, 0), steal: ticks[7] ?? 0 };
+  return {
+    all: ticks.reduce((sum, value) => sum + value, 0),
+    idle: (ticks[3] ?? 0) + (ticks[4] ?? 0),
+    steal: ticks[7] ?? 0,
+  };
 }
 
 function versionsOfPrograms(): Readonly<Record<string, string>> {

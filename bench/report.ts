@@ -7,14 +7,17 @@ import {
   fillPlaces,
   formatIdle,
   formatMicro,
+  formatProfiles,
   idleBlocks,
   microBlocks,
+  profileBlocks,
   suiteBlocks,
 } from './documents.js';
 import { BenchFailure, runProgram } from './failure.js';
 import type { IdleResults } from './idle-results.js';
 import type { MicroResults } from './micro-results.js';
 import { readResults, writeCharts, writeTables } from './output.js';
+import type { ProfileResults } from './profile-results.js';
 import type { SuiteResults } from './results.js';
 
 const DOCUMENT = fileURLToPath(new URL('../docs/performance.md', import.meta.url));
@@ -22,13 +25,13 @@ const CHARTS_FOLDER = 'performance';
 
 const USAGE = `Usage: npm run bench:report -- FILE.json ... [--out DIR] [--docs]
 
-Makes tables and charts anew from what bench, bench:idle and bench:micro wrote.
+Makes tables and charts anew from what bench, bench:idle, bench:micro and bench:profile wrote.
 
   --out DIR   write tables.md and a chart for each case there
   --docs      fill the tables of docs/performance.md, and put the charts into docs/performance/
 `;
 
-type Results = SuiteResults | IdleResults | MicroResults;
+type Results = SuiteResults | IdleResults | MicroResults | ProfileResults;
 
 await runProgram(async () => {
   const { files, out, docs } = readArguments();
@@ -38,7 +41,7 @@ await runProgram(async () => {
     return;
   }
   for (const file of files) {
-    const results = await readResults<Results>(file, ['suite', 'idle', 'micro']);
+    const results = await readResults<Results>(file, ['suite', 'idle', 'micro', 'profile']);
     if (out !== undefined) await writeReport(results, out);
     if (docs) await fillDocument(results, file);
   }
@@ -54,6 +57,8 @@ async function writeReport(results: Results, folder: string): Promise<void> {
       return writeText(folder, 'idle.md', formatIdle(results));
     case 'micro':
       return writeText(folder, 'micro.md', formatMicro(results));
+    case 'profile':
+      return writeText(folder, 'profile.md', formatProfiles(results));
   }
 }
 
@@ -84,6 +89,8 @@ async function blocksOf(results: Results): Promise<Blocks> {
       return idleBlocks(results);
     case 'micro':
       return microBlocks(results);
+    case 'profile':
+      return profileBlocks(results);
   }
 }
 

@@ -69,7 +69,7 @@ export const SETS = {
       ),
       entry('randwrite-qd32-unix', ...AIONBD_AND_QEMU, 'nbdkit', 'loop-direct'),
       entry('randread-qd32-tcp', ...AIONBD_AND_QEMU, 'nbdkit'),
-      entry('conns16-qd1-unix', ...AIONBD_AND_QEMU, 'nbdkit'),
+      entry('conns16-qd1-unix', ...AIONBD_AND_QEMU, 'nbdkit', 'aionbd-threads2'),
       entry('seqread-256k-qd8-unix', ...AIONBD_AND_QEMU, 'nbdkit'),
       entry('seqwrite-256k-qd8-unix', ...AIONBD_AND_QEMU, 'nbdkit'),
       entry('randread-qd1-unix', 'aionbd', 'aionbd-busy-poll', ...PEERS),

@@ -45,6 +45,8 @@ export const TARGETS: readonly Target[] = [
   { ...TCP_READS, ...IOPS, against: NBDKIT, value: 1.7 },
   { ...CONNECTIONS, ...IOPS, against: QEMU, value: 1.3 },
   { ...CONNECTIONS, ...IOPS, against: NBDKIT, value: 1.5 },
+  { ...CONNECTIONS, ...IOPS, server: 'aionbd-threads2', against: QEMU, value: 1.3 },
+  { ...CONNECTIONS, ...IOPS, server: 'aionbd-threads2', against: NBDKIT, value: 1.5 },
   { ...LARGE_READS, ...IOPS, against: QEMU, value: 2.3 },
   { ...LARGE_WRITES, ...IOPS, against: QEMU, value: 3 },
   { ...LARGE_READS, ...IOPS, against: NBDKIT, value: 1.15 },

@@ -9,12 +9,15 @@ import {
   formatIdle,
   formatMicro,
   formatModel,
+  formatProfiles,
   idleBlocks,
   microBlocks,
+  profileBlocks,
   suiteBlocks,
 } from '../../bench/documents.js';
 import type { IdleResults } from '../../bench/idle-results.js';
 import type { MicroResults } from '../../bench/micro-results.js';
+import type { ProfileResults } from '../../bench/profile-results.js';
 import { medianOf, metricsOf } from '../../bench/results.js';
 import { summarize } from '../../bench/statistics.js';
 import { formatCase, formatOverview, formatSuite, markdownTable } from '../../bench/tables.js';
@@ -45,6 +48,17 @@ const MICRO: MicroResults = {
   commit: 'abc',
   node: 'v20',
   tasks: [{ name: 'parse', nanoseconds: 12.5, errorPercent: 0.25 }],
+};
+const PROFILE: ProfileResults = {
+  kind: 'profile',
+  machine: { ...RESULTS.machine, processors: 2 },
+  secondsPerCase: 2,
+  profiles: [
+    {
+      ...{ case: 'some-reads', server: 'aionbd', connections: 16, iops: 50_000, idleShare: 0.125 },
+      ...{ serverMicroseconds: 12, clientMicroseconds: 20, shares: { io_submit: 0.25, TypeScript: 0.75 } },
+    },
+  ],
 };
 
 const tight = (text: string): readonly string[] =>
@@ -142,6 +156,12 @@ t.test('idle connections and micro-benchmarks have tables', async (t) => {
   t.match(tight(formatMicro(MICRO)).join('\n'), '| parse | 12.5 | 0.3 % | 80,000,000 |');
 });
 
+t.test('a profile tells what the client alone would allow, and what the server is busy with', async (t) => {
+  const table = tight(formatProfiles(PROFILE)).join('\n');
+  t.match(table, '| some-reads, aionbd | 50,000 | 12.00 | 20.00 | 12.5 % | 100,000 |');
+  t.match(table, '| some-reads, aionbd | 25.0 % | – |');
+});
+
 t.test('places are filled, filled again, and left alone without a block', async (t) => {
   const document =
     'a\n<!-- table: one -->\n<!-- /table -->\nb\n<!-- table: two -->\nold\n<!-- /table -->\nc\n';
@@ -159,6 +179,11 @@ t.test('docs/performance.md has each place once, for a block that there is', asy
   const document = readFileSync(new URL('../../docs/performance.md', import.meta.url), 'utf8');
   const places = [...document.matchAll(/<!-- table: (.+?) -->\n[\s\S]*?<!-- \/table -->/g)].map((m) => m[1]);
   t.same([...places].sort(), [...BLOCK_NAMES].sort());
-  const blocks = { ...suiteBlocks(RESULTS, []), ...idleBlocks(IDLE), ...microBlocks(MICRO) };
+  const blocks = {
+    ...suiteBlocks(RESULTS, []),
+    ...idleBlocks(IDLE),
+    ...microBlocks(MICRO),
+    ...profileBlocks(PROFILE),
+  };
   t.same(Object.keys(blocks).sort(), [...BLOCK_NAMES].sort());
 });

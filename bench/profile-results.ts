@@ -1,0 +1,33 @@
+import type { Place } from './perf-script.js';
+import type { Machine } from './results.js';
+
+/** What `npm run bench:profile` writes as JSON. */
+export interface ProfileResults {
+  readonly kind: 'profile';
+  readonly machine: Machine;
+  readonly secondsPerCase: number;
+  readonly profiles: readonly Profile[];
+}
+
+/** One server under one load: who used the processors, and what for. */
+export interface Profile {
+  readonly case: string;
+  readonly server: string;
+  readonly connections: number;
+  readonly iops: number;
+  /** Processor time of a request, µs: the server's, and that of fio with libnbd. */
+  readonly serverMicroseconds: number;
+  readonly clientMicroseconds: number;
+  /** Share of all processors' time that nobody used, 0 to 1. */
+  readonly idleShare: number;
+  /** Of the server's processor time, each 0 to 1. */
+  readonly shares: Readonly<Partial<Record<Place, number>>>;
+}
+
+/**
+ * Requests per second that the client could send if the server cost nothing and answered at once: a connection's client
+ * is one thread, and all of them have the machine's processors.
+ */
+export function clientsLimit({ connections, clientMicroseconds }: Profile, processors: number): number {
+  return (Math.min(connections, processors) * 1e6) / clientMicroseconds;
+}
