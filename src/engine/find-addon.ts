@@ -60,7 +60,7 @@ export function findAddon(around: Surroundings): FoundAddon {
   if (override !== undefined) {
     const found = load(override, override);
     if ('exports' in found) return found;
-    throw cannotLoad([found], 'AIONBD_ADDON names this file: correct it, or leave it out');
+    throw cannotLoad([found], 'correct the path in AIONBD_ADDON, or leave that out');
   }
   const prebuilt = findPrebuilt(around);
   if (!Array.isArray(prebuilt)) return prebuilt;
@@ -145,14 +145,14 @@ function messageOf(cause: unknown): string {
 
 function remedy(built: string): string {
   return built.includes('/node_modules/')
-    ? 'build it, where aionbd is installed, with "npm rebuild aionbd" (for a global installation "npm rebuild -g aionbd"); that needs python3, make and g++'
-    : 'build it for this machine and this Node with "npm ci"; that needs python3, make and g++';
+    ? 'build it, where aionbd is installed, with "npm rebuild aionbd" (for a global installation "npm rebuild -g aionbd"), which needs python3, make and g++'
+    : 'build it for this machine and this Node with "npm ci", which needs python3, make and g++';
 }
 
 function cannotLoad(failures: readonly Failure[], advice: string): AionbdError {
-  const tried = failures.map(({ place, reason }) => `${place} (${reason})`).join('; ');
+  const tried = failures.map(({ place, reason }) => `${place} (${reason})`).join(', ');
   return new AionbdError(
     'AIONBD_E_ADDON',
-    `the native addon cannot be loaded. Tried: ${tried}. Now ${advice}`,
+    `the native addon cannot be loaded. Tried: ${tried}; ${advice}`,
   );
 }

@@ -213,4 +213,6 @@ t.test('the command loads what AIONBD_ADDON names, and says in one line when tha
   const served = await run(process.execPath, [MAIN, 'serve', image, '--metrics', 'off'], { env });
   t.equal(served.code, 1);
   t.match(served.stderr, /^aionbd: .*\/nowhere\/aionbd\.node \(there is no such file\).*\n$/);
+  const ill = await run(process.execPath, [MAIN, 'doctor'], { env });
+  t.match(ill.stdout, /^PROBLEM +addon .*\/nowhere\/aionbd\.node \(there is no such file\)\n +-> correct /m);
 });
