@@ -151,8 +151,5 @@ function remedy(built: string): string {
 
 function cannotLoad(failures: readonly Failure[], advice: string): AionbdError {
   const tried = failures.map(({ place, reason }) => `${place} (${reason})`).join(', ');
-  return new AionbdError(
-    'AIONBD_E_ADDON',
-    `the native addon cannot be loaded. Tried: ${tried}; ${advice}`,
-  );
+  return new AionbdError('AIONBD_E_ADDON', `the native addon cannot be loaded. Tried: ${tried}; ${advice}`);
 }
