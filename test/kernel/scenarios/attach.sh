@@ -1,4 +1,4 @@
-# The client's service keeps a device attached while the server is stopped, killed and away.
+# The client's unit, by the commands that are in it: a filesystem goes on over stops and kills of the server.
 
 mkfs.ext4 -q /dev/ram0
 mkdir /mnt/ram /mnt/nbd
@@ -9,44 +9,86 @@ truncate -s 128M "$image"
 synced() { /usr/bin/python3 -B "$checkout/test/kernel/synced.py" "$@"; }
 count() { wc -l </run/list; }
 more_than() { [ "$(count)" -gt "$1" ]; }
+said() { grep -q "$1" /run/attach.log; }
 
-serve "$image"
-"$checkout/deploy/attach/aionbd-attach" --connections 2 --timeout 3 "nbd://127.0.0.1:$PORT/disk" "$DEV" >/run/attach.log 2>&1 &
-CLIENT=$!
-within 10 attached || { cat /run/attach.log; give_up "it attaches"; }
-mkfs.ext4 -q -F "$DEV"
-mount "$DEV" /mnt/nbd
-mkdir /mnt/nbd/a
-touch /run/list
-synced write /mnt/nbd/a /run/list &
-W=$!
-(while dd if=/dev/zero of=/mnt/nbd/big bs=64k count=64 oflag=direct conv=notrunc status=none; do :; done) &
-D=$!
-for how in KILL TERM; do
-for away in 0 4; do
-    within 40 more_than $(($(count) + 10))
-    say "# $how $away count $(count)"
-    kill -$how $SERVER
-    wait $SERVER
-    sleep $away
+# start_unit ADDRESS: what systemd does for aionbd-attach@nbd0.service, with these lines in /etc/default/aionbd-attach-nbd0.
+start_unit() {
+    AIONBD_URI=$1
+    AIONBD_ATTACH_ARGS="--connections 2 --block-size 4096 --timeout 2 --hold 60"
+    local line
+    line=$(sed -n 's/^ExecStart=//p' "$checkout/deploy/systemd/aionbd-attach@.service")
+    line=${line//%i/nbd0}
+    line=${line/#\/usr\/bin/$checkout/deploy/attach}
+    eval "exec $line" >/run/attach.log 2>&1 &
+    UNIT=$!
+}
+
+# lives_on SENTENCE
+lives_on() {
+    local before
     before=$(count)
-    serve "$image"
-    begin=$SECONDS
-    ok "$how: goes on" within 40 more_than "$before"
-    say "# took $((SECONDS - begin))"
-    cat /run/attach.log; : > /run/attach.log
-    dmesg | tail -30; dmesg -C
-    kill -0 $D && say "# direct writer alive" || say "# direct writer gone"
+    ok "$1: a program goes on writing and syncing files" within 40 more_than $((before + 5))
+    ok "$1: and one that writes past the page cache was told of no error" kill -0 "$DIRECT"
+}
+
+for over in tcp unix; do
+    : >/run/list
+    case $over in
+    tcp) uri="nbd://127.0.0.1:$PORT/disk" ;;
+    unix) uri="nbd+unix:///disk?socket=$SOCKET" ;;
+    esac
+    start_unit "$uri"
+    ok "over $over: it waits for a server that is not there yet" within 10 said 'trying again'
+    serve "$image" direct=on --on-stop disconnect
+    within 20 attached || { cat /run/attach.log; give_up "over $over: the device is attached when the server is there"; }
+    within 5 said 'is attached'
+    equal "over $over: that many connections are open" "$(connections $over)" 2
+
+    [ "$over" = unix ] || mkfs.ext4 -q -F "$DEV"
+    mount "$DEV" /mnt/nbd
+    mkdir "/mnt/nbd/$over"
+    synced write "/mnt/nbd/$over" /run/list &
+    WRITER=$!
+    # Ends at the first error.
+    (while dd if=/dev/zero of=/mnt/nbd/big bs=64k count=64 oflag=direct conv=notrunc status=none; do :; done) &
+    DIRECT=$!
+    within 20 more_than 5
+
+    kill -KILL "$SERVER"
+    wait "$SERVER"
+    serve "$image" direct=on --on-stop disconnect
+    lives_on "over $over, the server was killed and is back at once"
+
+    stop_server "over $over: SIGTERM during writes ends the server"
+    [ "$over" = unix ] || sleep 5
+    serve "$image" direct=on --on-stop disconnect
+    lives_on "over $over, the server was stopped$([ "$over" = unix ] || echo ' and away for five seconds')"
+
+    if [ "$over" = tcp ]; then
+        kill -KILL "$UNIT"
+        wait "$UNIT"
+        start_unit "$uri"
+        ok "killed itself, it takes the device over" within 10 said 'taken over'
+        stop_server "with the device taken over, SIGTERM ends the server"
+        truncate -s 256M "$image"
+        serve "$image" direct=on --on-stop disconnect
+        lives_on "taken over, and the server was stopped"
+        equal "the device grows with the image" "$(blockdev --getsize64 "$DEV")" $((256 << 20))
+    fi
+
+    kill "$WRITER" "$DIRECT"
+    wait "$WRITER" "$DIRECT"
+    echo 3 >/proc/sys/vm/drop_caches
+    ok "over $over: all $(count) files that were synced are there" synced check "/mnt/nbd/$over" /run/list
+    [ "$over" = unix ] || ok "over $over: the filesystem grows on the device that has grown" resize2fs "$DEV"
+    umount /mnt/nbd
+    ok "over $over: e2fsck finds nothing to mend" clean "$DEV"
+    kill -TERM "$UNIT"
+    wait "$UNIT"
+    equal "over $over: SIGTERM ends it" $? 0
+    ok "over $over: and detaches the device" detached
+    equal "over $over: no connection stays open" "$(within 5 no_connection $over; connections $over)" 0
+    stop_server "over $over: SIGTERM ends the server without clients"
+    ok "over $over: the kernel reported no I/O error" no_io_errors
+    cat /run/attach.log
 done
-done
-kill $W $D
-wait $W $D
-ok "all there" synced check /mnt/nbd/a /run/list
-umount /mnt/nbd
-ok clean clean "$DEV"
-kill -TERM $CLIENT
-wait $CLIENT
-say "# client exit $?"
-cat /run/attach.log
-ok "detached" detached
-dmesg | tail
