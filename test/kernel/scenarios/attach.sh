@@ -49,8 +49,9 @@ for over in tcp unix; do
     mkdir "/mnt/nbd/$over"
     synced write "/mnt/nbd/$over" /run/list &
     WRITER=$!
-    # Ends at the first error.
-    (while dd if=/dev/zero of=/mnt/nbd/big bs=64k count=64 oflag=direct conv=notrunc status=none; do :; done) &
+    # Ends at the first error, or when it is told to.
+    rm -f /run/enough
+    (while [ ! -e /run/enough ] && dd if=/dev/zero of=/mnt/nbd/big bs=64k count=16 oflag=direct conv=notrunc status=none; do :; done) &
     DIRECT=$!
     within 20 more_than 5
 
@@ -76,12 +77,13 @@ for over in tcp unix; do
         equal "the device grows with the image" "$(blockdev --getsize64 "$DEV")" $((256 << 20))
     fi
 
-    kill "$WRITER" "$DIRECT"
+    touch /run/enough
+    kill "$WRITER"
     wait "$WRITER" "$DIRECT"
     echo 3 >/proc/sys/vm/drop_caches
     ok "over $over: all $(count) files that were synced are there" synced check "/mnt/nbd/$over" /run/list
     [ "$over" = unix ] || ok "over $over: the filesystem grows on the device that has grown" resize2fs "$DEV"
-    umount /mnt/nbd
+    ok "over $over: it unmounts" umount /mnt/nbd
     ok "over $over: e2fsck finds nothing to mend" clean "$DEV"
     kill -TERM "$UNIT"
     wait "$UNIT"
