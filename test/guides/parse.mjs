@@ -33,6 +33,7 @@ const MARKERS = [
   { form: /^with node$/, kind: 'node' },
   { form: /^with the kernel's client$/, where: 'kernel' },
   { form: /^in a clean clone$/, where: 'clean clone' },
+  { form: /^takes long: \S/, where: 'clean clone' },
 ];
 
 /** What a document's own comment says before everything else, if it says so: all of it is followed there. */
