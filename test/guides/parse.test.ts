@@ -65,6 +65,7 @@ t.test('a block of which nobody knows what becomes is refused, with its line', a
     ['<!-- with node -->\n<!-- file x -->\n\n    x\n', /two comments/],
     ['```console\nno prompt\n```\n', /begins with "\$ "/],
     ['<!-- background until x -->\n```console\n$ a\n$ b\n```\n', /one command/],
+    ['<!-- background until x -->\n\n    a\n\n    b\n', /one command/],
     ['<!-- press F1 -->\n', /unknown key F1/],
   ] as const) {
     t.throws(() => parse(document), { message: complaint }, document);
