@@ -71,7 +71,8 @@ export const TEST_PACKAGES = [
   { name: 'iproute2', tests: ['kernel', 'guides'], missing: programs('ip') },
   { name: 'e2fsprogs', tests: ['foreign', 'kernel', 'guides'], missing: programs('mkfs.ext4', 'e2fsck') },
   { name: 'mount', tests: ['foreign', 'kernel', 'guides'], missing: programs('mount', 'umount', 'losetup') },
-  { name: 'bsdutils', tests: ['guides'], missing: programs('script') },
+  { name: 'bsdutils', tests: ['cli', 'guides'], missing: programs('script') },
+  { name: 'qemu-system-x86', tests: ['guides'], missing: programs('qemu-system-x86_64') },
   { name: 'curl', tests: ['guides'], missing: programs('curl') },
   {
     name: 'util-linux',
