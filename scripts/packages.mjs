@@ -73,6 +73,7 @@ export const TEST_PACKAGES = [
   { name: 'mount', tests: ['foreign', 'kernel', 'guides'], missing: programs('mount', 'umount', 'losetup') },
   { name: 'bsdutils', tests: ['cli', 'guides'], missing: programs('script') },
   { name: 'qemu-system-x86', tests: ['guides'], missing: programs('qemu-system-x86_64') },
+  { name: 'procps', tests: ['guides'], missing: programs('sysctl') },
   { name: 'curl', tests: ['guides'], missing: programs('curl') },
   {
     name: 'util-linux',
