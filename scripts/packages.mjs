@@ -60,6 +60,8 @@ export const TEST_PACKAGES = [
   { name: 'fuse3', tests: ['foreign'], missing: programs('fusermount3') },
   { name: 'chromium', tests: ['browser'], missing: programs('chromium') },
   { name: 'tmux', tests: ['cli'], missing: programs('tmux') },
+  { name: 'man-db', tests: ['packaging'], missing: programs('man') },
+  { name: 'binutils', tests: ['packaging'], missing: programs('objdump') },
   { name: 'systemd', tests: ['deploy'], missing: programs('systemd-analyze') },
   { name: 'nbd-client', tests: ['kernel', 'guides'], missing: programs('nbd-client') },
   {
