@@ -11,6 +11,7 @@ export type {
   InheritedSocket,
   ListenAddress,
   Logger,
+  OnStop,
   ServedExport,
   Server,
   ServerOptions,

@@ -42,6 +42,13 @@ export interface Logger {
   error(fields: object, message: string): void;
 }
 
+/**
+ * What becomes of requests that come while the server stops. `refuse`: they are answered ESHUTDOWN for 100 ms, which the kernel's
+ * client and qemu hand on to their users as I/O errors. `disconnect`: they are not read, and the connections are closed as soon as
+ * what is in flight is answered; clients that connect again repeat them then.
+ */
+export type OnStop = 'refuse' | 'disconnect';
+
 export interface ServerOptions {
   readonly exports: readonly ExportOptions[];
   /** Name of the export that the empty name stands for. Default: the first export. */
@@ -68,6 +75,8 @@ export interface ServerOptions {
   readonly threads?: number;
   /** Requests that take longer are logged, ms (1 to 3 600 000), or `off`. Default 1000. */
   readonly slowRequestMs?: number | 'off';
+  /** What {@link Server.close} does with requests that come after it has begun. Default `refuse`. */
+  readonly onStop?: OnStop;
   /** Default: log nothing. */
   readonly logger?: Logger;
 }
@@ -107,8 +116,8 @@ export interface Server extends EventEmitter {
    */
   observation(): ServerObservation;
   /**
-   * Stops: no new connections, requests in flight are finished, new ones are answered ESHUTDOWN, then everything is
-   * synced and closed. Connections that are not done after `deadlineMs` (default 4000) are cut.
+   * Stops: no new connections, requests in flight are finished, new ones are answered ESHUTDOWN (or as `onStop` says), then
+   * everything is synced and closed. Connections that are not done after `deadlineMs` (default 4000) are cut.
    */
   close(deadlineMs?: number): Promise<void>;
 }
