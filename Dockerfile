@@ -8,7 +8,7 @@ WORKDIR /app
 # The headers that the image brings, instead of a download.
 ENV npm_config_nodedir=/usr/local
 COPY package.json package-lock.json binding.gyp tsconfig.json tsconfig.build.json ./
-COPY scripts/bundle.mjs scripts/
+COPY scripts/bundle.mjs scripts/install.mjs scripts/
 COPY addon addon
 COPY src src
 COPY page page

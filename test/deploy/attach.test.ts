@@ -9,7 +9,13 @@ const PROGRAM = fileURLToPath(new URL('../../deploy/attach/aionbd-attach', impor
 const GUIDE = fileURLToPath(new URL('../../docs/guides/attach.md', import.meta.url));
 
 t.test('an address that is none is refused, with what it has to look like', async (t) => {
-  for (const uri of ['storage', 'http://storage/disk', 'nbd:///disk', 'nbd+unix:///disk', 'nbd://h:port/disk']) {
+  for (const uri of [
+    'storage',
+    'http://storage/disk',
+    'nbd:///disk',
+    'nbd+unix:///disk',
+    'nbd://h:port/disk',
+  ]) {
     const { code, stderr } = await run(PROGRAM, [uri, '/dev/nbd0']);
     t.equal(code, 1, uri);
     t.match(stderr, / (is none of nbd:\/\/HOST|names no socket; write nbd\+unix:)/, uri);
@@ -37,9 +43,9 @@ t.test('the guide has its options with their defaults', async (t) => {
   const options = [...stdout.matchAll(/^ {2}(--[\w-]+) (?:[^-]|-(?!-))*?default (\d+)/gms)].map(
     ([, flag, initial]) => `${flag} ${initial}`,
   );
-  const documented = [
-    ...readFileSync(GUIDE, 'utf8').matchAll(/^\| `(--[\w-]+) [A-Z]+` \| (\d+) \|/gm),
-  ].map(([, flag, initial]) => `${flag} ${initial}`);
+  const documented = [...readFileSync(GUIDE, 'utf8').matchAll(/^\| `(--[\w-]+) [A-Z]+` \| (\d+) \|/gm)].map(
+    ([, flag, initial]) => `${flag} ${initial}`,
+  );
   t.equal(options.length, 4);
   t.strictSame(documented, options);
 });
