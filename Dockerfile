@@ -28,4 +28,4 @@ HEALTHCHECK --interval=10s --timeout=6s --start-period=5s --retries=2 \
 # SIGTERM ends it cleanly within five seconds.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["aionbd"]
-CMD ["serve", "/data/disk.img", "--listen", "0.0.0.0:10809", "--metrics", "0.0.0.0:9809"]
+CMD ["serve", "/data/disk.img", "--listen", "0.0.0.0:10809", "--metrics", "0.0.0.0:9809", "--on-stop", "disconnect"]

@@ -1,11 +1,12 @@
 import type { IdleResults } from './idle-results.js';
 import { METRICS } from './metrics.js';
 import type { MicroResults } from './micro-results.js';
+import { formatReadme } from './readme.js';
 import { medianOf, metricsOf, type SuiteResults } from './results.js';
 import { formatCase, formatMachine, formatNumber, formatOverview, markdownTable } from './tables.js';
 import { formatVerdicts, judgeTargets } from './targets.js';
 
-// The measured parts of docs/performance.md. Each has a place of its own there,
+// The measured parts of docs/performance.md, and the one of README.md. Each has a place of its own there,
 //
 //     <!-- table: NAME -->
 //     …
@@ -23,7 +24,10 @@ export interface Chart {
 /** What goes to which place. */
 export type Blocks = Readonly<Record<string, string>>;
 
-/** The names of all places that a document can have. */
+/** The name of the one place in README.md. */
+export const README_BLOCK = 'readme';
+
+/** The names of all places that docs/performance.md can have. */
 export const BLOCK_NAMES = [
   'machine',
   'targets',
@@ -50,6 +54,7 @@ export function suiteBlocks(results: SuiteResults, charts: readonly Chart[]): Bl
     // One level below the document's own sections.
     cases: results.cases.map((theCase) => formatCase(theCase).replace(/^## /, '### ')).join('\n\n'),
     model: formatModel(results),
+    [README_BLOCK]: formatReadme(results),
     charts: charts.map(({ path, description }) => `![${description}](${path})`).join('\n\n'),
   };
 }
