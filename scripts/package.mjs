@@ -64,13 +64,9 @@ try {
   run(NAPI, ['pre-publish', '-t', 'npm', '--no-gh-release', '--skip-optional-publish', '--dry-run'], stage);
   writeManifest(published(manifest, platforms));
   mkdirSync(out, { recursive: true });
-  for (const folder of [...platforms.map((platform) => `npm/${platform}`), '.']) {
-    const [tarball] = run('npm', ['pack', '--pack-destination', out], join(stage, folder))
-      .trim()
-      .split('\n')
-      .slice(-1);
-    console.log(join(out, tarball));
-  }
+  const folders = ['.', ...platforms.map((platform) => `./npm/${platform}`)];
+  const packed = run('npm', ['pack', '--pack-destination', out, ...folders], stage);
+  for (const tarball of packed.trim().split('\n')) console.log(join(out, tarball));
 } finally {
   rmSync(stage, { recursive: true, force: true });
 }

@@ -60,6 +60,8 @@ export const TEST_PACKAGES = [
   { name: 'fuse3', tests: ['foreign'], missing: programs('fusermount3') },
   { name: 'chromium', tests: ['browser'], missing: programs('chromium') },
   { name: 'tmux', tests: ['cli'], missing: programs('tmux') },
+  { name: 'man-db', tests: ['packaging'], missing: programs('man') },
+  { name: 'binutils', tests: ['packaging'], missing: programs('objdump') },
   { name: 'systemd', tests: ['deploy'], missing: programs('systemd-analyze') },
   { name: 'nbd-client', tests: ['kernel', 'guides'], missing: programs('nbd-client') },
   {
@@ -71,7 +73,9 @@ export const TEST_PACKAGES = [
   { name: 'iproute2', tests: ['kernel', 'guides'], missing: programs('ip') },
   { name: 'e2fsprogs', tests: ['foreign', 'kernel', 'guides'], missing: programs('mkfs.ext4', 'e2fsck') },
   { name: 'mount', tests: ['foreign', 'kernel', 'guides'], missing: programs('mount', 'umount', 'losetup') },
-  { name: 'bsdutils', tests: ['guides'], missing: programs('script') },
+  { name: 'bsdutils', tests: ['cli', 'guides'], missing: programs('script') },
+  { name: 'qemu-system-x86', tests: ['guides'], missing: programs('qemu-system-x86_64') },
+  { name: 'procps', tests: ['guides'], missing: programs('sysctl') },
   { name: 'curl', tests: ['guides'], missing: programs('curl') },
   {
     name: 'util-linux',

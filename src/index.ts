@@ -37,6 +37,7 @@ export type {
   InheritedSocket,
   ListenAddress,
   Logger,
+  OnStop,
   ServedExport,
   Server,
   ServerOptions,

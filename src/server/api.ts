@@ -63,6 +63,13 @@ export interface Logger {
   error(fields: object, message: string): void;
 }
 
+/**
+ * What becomes of requests that come while the server stops. `refuse`: they are answered ESHUTDOWN for 100 ms, which the kernel's
+ * client and qemu hand on to their users as I/O errors. `disconnect`: they are not read, and the connections are closed as soon as
+ * what is in flight is answered; clients that connect again repeat them then.
+ */
+export type OnStop = 'refuse' | 'disconnect';
+
 /** What {@link createServer} takes. A number outside of its range throws AIONBD_E_USAGE. */
 export interface ServerOptions {
   /** What to serve, one at least. Two exports may share a file, but not a name. */
@@ -91,6 +98,8 @@ export interface ServerOptions {
   readonly threads?: number;
   /** Requests that take longer are logged, ms (1 to 3 600 000), or `off`. Default 1000. */
   readonly slowRequestMs?: number | 'off';
+  /** What {@link Server.close} does with requests that come after it has begun. Default `refuse`. */
+  readonly onStop?: OnStop;
   /** Default: log nothing. */
   readonly logger?: Logger;
 }
@@ -145,8 +154,8 @@ export interface Server extends EventEmitter {
    */
   observation(): ServerObservation;
   /**
-   * Stops: no new connections, requests in flight are finished, new ones are answered ESHUTDOWN, then everything is
-   * synced and closed. A second call waits for the same stop.
+   * Stops: no new connections, requests in flight are finished, new ones are answered ESHUTDOWN (or as `onStop` says), then
+   * everything is synced and closed. A second call waits for the same stop.
    *
    * @param deadlineMs connections that are not done by then are cut, ms. Default 4000
    */

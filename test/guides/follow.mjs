@@ -71,7 +71,7 @@ async function start({ commands: [{ text, output = [] }], until }) {
   const terminal = new Terminal(file, shell.cwd);
   running.push({ terminal, text });
   const isShown = (printed) => difference(output, linesOf(printed), { prefix: true }) === undefined;
-  const isReady = (printed) => printed.includes(until) && isShown(printed);
+  const isReady = (printed) => linesOf(printed).join('\n').includes(until) && isShown(printed);
   if (!(await terminal.until(isReady))) {
     const { printed, code } = terminal;
     const end = code === undefined ? 'it runs' : `it has ended with ${code}`;

@@ -15,10 +15,13 @@ const TIME = /\d\d:\d\d:\d\d(?:\.\d{3})?/g;
  * @returns {string | undefined} what differs; undefined if nothing does
  */
 export function difference(expected, printed, { prefix = false } = {}) {
-  return walk(expected, printed, 0, 0, prefix)
+  return walk(trimmed(expected), trimmed(printed), 0, 0, prefix)
     ? undefined
     : ['as printed in the document:', ...expected.map(quote), 'what came:', ...printed.map(quote)].join('\n');
 }
+
+/** Without the empty lines at the end, which nobody sees. */
+const trimmed = (lines) => lines.slice(0, lines.findLastIndex((line) => line.trim() !== '') + 1);
 
 const quote = (line) => `  | ${line}`;
 

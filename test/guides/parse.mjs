@@ -113,7 +113,7 @@ function step({ lang, text }, line, comments) {
   if (kind === 'shell' || kind === 'background') {
     made.commands = commandsOf(lang, text, line);
   }
-  if (kind === 'background' && made.commands.length > 1) {
+  if (kind === 'background' && (made.commands.length > 1 || /\n\s*\n/.test(made.commands[0].text))) {
     throw new Error(`line ${line}: a block in the background has one command`);
   }
   return made;

@@ -65,6 +65,7 @@ t.test('a block of which nobody knows what becomes is refused, with its line', a
     ['<!-- with node -->\n<!-- file x -->\n\n    x\n', /two comments/],
     ['```console\nno prompt\n```\n', /begins with "\$ "/],
     ['<!-- background until x -->\n```console\n$ a\n$ b\n```\n', /one command/],
+    ['<!-- background until x -->\n\n    a\n\n    b\n', /one command/],
     ['<!-- press F1 -->\n', /unknown key F1/],
   ] as const) {
     t.throws(() => parse(document), { message: complaint }, document);
@@ -81,6 +82,8 @@ t.test('output is as printed, but for … and times of day', async (t) => {
   t.equal(difference(['[12:00:01.250] INFO'], ['[23:59:59.001] INFO']), undefined);
   t.equal(difference(['a', '…', 'z'], ['a', 'b', 'c', 'z']), undefined);
   t.equal(difference(['a', '…', 'z'], ['a', 'z']), undefined);
+  t.equal(difference(['a', '', 'b'], ['a', '', 'b', '']), undefined);
+  t.match(difference(['a', 'b'], ['a', '', 'b']), /\| b/);
   t.equal(difference(['a'], ['a', 'b'], { prefix: true }), undefined);
   t.equal(difference(['100% (a|b) [c] $d'], ['100% (a|b) [c] $d']), undefined);
   t.match(difference(['a'], ['a', 'b']), /\| b/);
