@@ -44,7 +44,7 @@ function block(token) {
 
 /** Comments are for programs that read the document. */
 function withoutComment({ raw }) {
-  if (/^<!--[^]*-->\s*$/.test(raw)) return '';
+  if (/^<!--[\s\S]*-->\s*$/.test(raw)) return '';
   throw new Error(`no rule for HTML in a manual page: ${raw}`);
 }
 
