@@ -8,7 +8,7 @@ WORKDIR /app
 # The headers that the image brings, instead of a download.
 ENV npm_config_nodedir=/usr/local
 COPY package.json package-lock.json binding.gyp tsconfig.json tsconfig.build.json ./
-COPY scripts/bundle.mjs scripts/
+COPY scripts/bundle.mjs scripts/install.mjs scripts/
 COPY addon addon
 COPY src src
 COPY page page
@@ -28,4 +28,4 @@ HEALTHCHECK --interval=10s --timeout=6s --start-period=5s --retries=2 \
 # SIGTERM ends it cleanly within five seconds.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["aionbd"]
-CMD ["serve", "/data/disk.img", "--listen", "0.0.0.0:10809", "--metrics", "0.0.0.0:9809"]
+CMD ["serve", "/data/disk.img", "--listen", "0.0.0.0:10809", "--metrics", "0.0.0.0:9809", "--on-stop", "disconnect"]

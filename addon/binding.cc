@@ -142,7 +142,8 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
 
     uv_loop_t* loop = nullptr;
     napi_get_uv_event_loop(env, &loop);
-    reactor_ = std::make_shared<Reactor>(options);
+    // Not make_shared, which needs libstdc++ of GCC 9.
+    reactor_ = std::shared_ptr<Reactor>(new Reactor(options));
     const char* step = "";
     const int result = reactor_->open(
         loop, [this] { wake_up(); }, [this](uint32_t count) { turn(count); }, &step);

@@ -61,7 +61,8 @@ void tried_alignment(int fd, FileFacts* facts) {
 FileFacts probe_file(int fd) {
   FileFacts facts;
   struct stat status {};
-  if (fstat(fd, &status) != 0) {
+  // glibc 2.33 has made a function of fstat, which older ones lack; the system call fills the same structure.
+  if (syscall(SYS_fstat, fd, &status) != 0) {
     facts.error = -errno;
     return facts;
   }

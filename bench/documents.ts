@@ -1,13 +1,17 @@
 import type { IdleResults } from './idle-results.js';
 import { METRICS } from './metrics.js';
 import type { MicroResults } from './micro-results.js';
+<<<<<<< HEAD
 import { PLACES } from './perf-script.js';
 import { clientsLimit, type ProfileResults } from './profile-results.js';
+=======
+import { formatReadme } from './readme.js';
+>>>>>>> wip-npm
 import { medianOf, metricsOf, type SuiteResults } from './results.js';
 import { formatCase, formatMachine, formatNumber, formatOverview, markdownTable } from './tables.js';
 import { formatVerdicts, judgeTargets } from './targets.js';
 
-// The measured parts of docs/performance.md. Each has a place of its own there,
+// The measured parts of docs/performance.md, and the one of README.md. Each has a place of its own there,
 //
 //     <!-- table: NAME -->
 //     …
@@ -25,7 +29,10 @@ export interface Chart {
 /** What goes to which place. */
 export type Blocks = Readonly<Record<string, string>>;
 
-/** The names of all places that a document can have. */
+/** The name of the one place in README.md. */
+export const README_BLOCK = 'readme';
+
+/** The names of all places that docs/performance.md can have. */
 export const BLOCK_NAMES = [
   'machine',
   'targets',
@@ -53,6 +60,7 @@ export function suiteBlocks(results: SuiteResults, charts: readonly Chart[]): Bl
     // One level below the document's own sections.
     cases: results.cases.map((theCase) => formatCase(theCase).replace(/^## /, '### ')).join('\n\n'),
     model: formatModel(results),
+    [README_BLOCK]: formatReadme(results),
     charts: charts.map(({ path, description }) => `![${description}](${path})`).join('\n\n'),
   };
 }

@@ -20,7 +20,9 @@ import { readResults, writeCharts, writeTables } from './output.js';
 import type { ProfileResults } from './profile-results.js';
 import type { SuiteResults } from './results.js';
 
-const DOCUMENT = fileURLToPath(new URL('../docs/performance.md', import.meta.url));
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+/** Places are filled in all of them. Charts lie beside the first. */
+const DOCUMENTS = ['docs/performance.md', 'README.md'] as const;
 const CHARTS_FOLDER = 'performance';
 
 const USAGE = `Usage: npm run bench:report -- FILE.json ... [--out DIR] [--docs]
@@ -28,7 +30,7 @@ const USAGE = `Usage: npm run bench:report -- FILE.json ... [--out DIR] [--docs]
 Makes tables and charts anew from what bench, bench:idle, bench:micro and bench:profile wrote.
 
   --out DIR   write tables.md and a chart for each case there
-  --docs      fill the tables of docs/performance.md, and put the charts into docs/performance/
+  --docs      fill the tables of docs/performance.md and README.md, and put the charts into docs/performance/
 `;
 
 type Results = SuiteResults | IdleResults | MicroResults | ProfileResults;
@@ -43,7 +45,7 @@ await runProgram(async () => {
   for (const file of files) {
     const results = await readResults<Results>(file, ['suite', 'idle', 'micro', 'profile']);
     if (out !== undefined) await writeReport(results, out);
-    if (docs) await fillDocument(results, file);
+    if (docs) await fillDocuments(results, file);
   }
 });
 
@@ -67,16 +69,21 @@ async function writeText(folder: string, name: string, text: string): Promise<vo
   await writeFile(join(folder, name), `${text}\n`);
 }
 
-async function fillDocument(results: Results, file: string): Promise<void> {
-  const { text, filled } = fillPlaces(await readFile(DOCUMENT, 'utf8'), await blocksOf(results));
-  await writeFile(DOCUMENT, text);
-  process.stdout.write(`docs/performance.md: ${filled.join(', ')} from ${file}\n`);
+async function fillDocuments(results: Results, file: string): Promise<void> {
+  const blocks = await blocksOf(results);
+  for (const name of DOCUMENTS) {
+    const path = join(ROOT, name);
+    const { text, filled } = fillPlaces(await readFile(path, 'utf8'), blocks);
+    if (filled.length === 0) continue;
+    await writeFile(path, text);
+    process.stdout.write(`${name}: ${filled.join(', ')} from ${file}\n`);
+  }
 }
 
 async function blocksOf(results: Results): Promise<Blocks> {
   switch (results.kind) {
     case 'suite': {
-      const folder = join(DOCUMENT, '..', CHARTS_FOLDER);
+      const folder = join(ROOT, DOCUMENTS[0], '..', CHARTS_FOLDER);
       // Nothing of an older run stays behind.
       await rm(folder, { recursive: true, force: true });
       const charts = await writeCharts(results, folder);

@@ -1,6 +1,6 @@
 /**
- * The one table of errors that an operator or a library user can meet. Codes are stable; docs/errors.md lists
- * exactly these. Errors a client causes are not here: they are answers of the protocol, not exceptions.
+ * The one table of errors that an operator or a library user can meet: what each code means. Codes are stable; docs/errors.md
+ * lists exactly these, each with its remedy. Errors a client causes are not here: they are answers of the protocol, not exceptions.
  */
 export const ERRORS = Object.freeze({
   AIONBD_E_USAGE: 'A flag or an argument is not usable as given.',
@@ -20,12 +20,22 @@ export const ERRORS = Object.freeze({
   AIONBD_E_STATUS: 'A running server could not be asked for its status.',
 });
 
+/** The code of an {@link AionbdError}: a key of {@link ERRORS}. */
 export type ErrorCode = keyof typeof ERRORS;
 
-/** An expected failure: the message is one line that names the value and the remedy, fit to print as it is. */
+/**
+ * An expected failure: the message is one line that names the value and the remedy, fit to print as it is. The system's own error, if
+ * there was one, is its `cause`.
+ */
 export class AionbdError extends Error {
+  /** What kind of failure it is: the same in all versions, while the words of the message may change. */
   readonly code: ErrorCode;
 
+  /**
+   * @param code what kind of failure it is
+   * @param message one line that names the value and the remedy
+   * @param options `cause`: the system's own error
+   */
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'AionbdError';

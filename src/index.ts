@@ -1,9 +1,35 @@
-/** The library: what the command `aionbd serve` uses, and nothing besides. */
+/**
+ * The library: what the command `aionbd serve` uses, and nothing besides. It begins with {@link createServer}.
+ *
+ * Names end in their unit (`sizeBytes`, `deadlineMs`). What can be expected to fail throws an {@link AionbdError}; a value that
+ * is out of its range has the code AIONBD_E_USAGE.
+ *
+ * @packageDocumentation
+ */
 export { AionbdError, ERRORS, type ErrorCode } from './errors.js';
+export type { ExportCounters } from './metrics/counters.js';
 export { LATENCY_BOUNDS_SECONDS } from './metrics/latency.js';
-export type { ServerObservation } from './metrics/observation.js';
-export type { ServerSnapshot } from './metrics/snapshot.js';
-export { type FileFacts, SnapshotReader } from './metrics/snapshot-reader.js';
+export type {
+  ConnectionTotals,
+  ObservedConnection,
+  ObservedExport,
+  ObservedThread,
+  ServerObservation,
+} from './metrics/observation.js';
+export type {
+  ConnectionSnapshot,
+  ExportHealth,
+  ExportSnapshot,
+  HandshakeFailure,
+  LatencySnapshot,
+  Operation,
+  OperationSnapshot,
+  ReactorSnapshot,
+  ServerSnapshot,
+  Warning,
+} from './metrics/snapshot.js';
+export { HANDSHAKE_FAILURES, OPERATIONS } from './metrics/snapshot.js';
+export { type FileFacts, SnapshotReader, type SnapshotReaderOptions } from './metrics/snapshot-reader.js';
 export type {
   ConnectionInfo,
   DirectMode,
@@ -11,6 +37,7 @@ export type {
   InheritedSocket,
   ListenAddress,
   Logger,
+  OnStop,
   ServedExport,
   Server,
   ServerOptions,

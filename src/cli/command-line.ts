@@ -56,6 +56,7 @@ export async function readCommandLine(argv: readonly string[], version: string):
             busyPoll: single('busy-poll', args['busy-poll']),
             threads: single('threads', args.threads),
             slowRequest: single('slow-request', args['slow-request']),
+            onStop: single('on-stop', args['on-stop']),
             metrics: single('metrics', args.metrics),
             healthDeadline: single('health-deadline', args['health-deadline']),
             metricsExports: single('metrics-exports', args['metrics-exports']),

@@ -11,7 +11,7 @@ const UNSAFE = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 export interface LogSettings {
   readonly level: LogLevel;
-  /** `undefined`: pretty on a terminal, JSON elsewhere. */
+  /** `undefined`: pretty on a terminal, with colour where it has some and NO_COLOR is not set; JSON elsewhere. */
   readonly format: LogFormat | undefined;
   readonly terminal: boolean;
 }
@@ -24,7 +24,10 @@ export interface LogSettings {
 export async function createLogger(settings: LogSettings): Promise<Logger> {
   const format = settings.format ?? (settings.terminal ? 'pretty' : 'json');
   const stderr = destination({ dest: STDERR_FD, sync: true });
-  const render = format === 'pretty' ? await prettyLine(settings.terminal) : (line: string) => line;
+  const render =
+    format === 'pretty'
+      ? await prettyLine(settings.terminal && process.stderr.hasColors())
+      : (line: string) => line;
   const stream: DestinationStream = { write: (line) => void stderr.write(harmless(render(line))) };
   const serializers = format === 'pretty' ? { err: harmlessError } : {};
   return pino(

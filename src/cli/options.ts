@@ -1,5 +1,5 @@
 import { DIRECT_MODES } from '../config/export-spec.js';
-import { DEFAULTS, LOG_FORMATS, LOG_LEVELS } from '../config/serve-config.js';
+import { DEFAULTS, LOG_FORMATS, LOG_LEVELS, ON_STOP } from '../config/serve-config.js';
 
 /** How words become flags: each flag has one spelling, takes one word, and stays the text it is. */
 export const PARSER_CONFIGURATION = {
@@ -87,6 +87,12 @@ export const SERVE_OPTIONS = {
     type: 'string',
     requiresArg: true,
     description: `milliseconds from which on a request is logged as slow, or off (default: ${DEFAULTS.slowRequest})`,
+  },
+  'on-stop': {
+    type: 'string',
+    requiresArg: true,
+    choices: ON_STOP,
+    description: `requests that come during a stop: refuse with ESHUTDOWN, or disconnect, for clients that connect again (default: ${DEFAULTS.onStop})`,
   },
   stdio: {
     type: 'boolean',

@@ -52,6 +52,7 @@ export function readServeQuickly(argv: readonly string[]): ServeFlags | undefine
     busyPoll: text('busy-poll'),
     threads: text('threads'),
     slowRequest: text('slow-request'),
+    onStop: text('on-stop'),
     metrics: text('metrics'),
     healthDeadline: text('health-deadline'),
     metricsExports: text('metrics-exports'),

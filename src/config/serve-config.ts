@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { AionbdError } from '../errors.js';
-import type { DirectMode, ExportOptions, ServerOptions } from '../server/api.js';
+import type { DirectMode, ExportOptions, OnStop, ServerOptions } from '../server/api.js';
 import { checkExportName, isDirectMode, parseExportSpec } from './export-spec.js';
 import { type ListenPlan, parseListenAddress } from './listen.js';
 import { quote } from './quote.js';
@@ -12,6 +12,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export const LOG_FORMATS = ['pretty', 'json'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
+export const ON_STOP: readonly OnStop[] = ['refuse', 'disconnect'];
+
 /** The values of the flags that were not given. `undefined` in {@link ServeFlags} means: not given. */
 export const DEFAULTS = Object.freeze({
   listen: 'localhost:10809',
@@ -21,6 +23,7 @@ export const DEFAULTS = Object.freeze({
   busyPoll: 'off',
   threads: '1',
   slowRequest: '1000',
+  onStop: 'refuse',
   metrics: '127.0.0.1:9809',
   metricsExports: '100',
   healthDeadline: '5000',
@@ -52,6 +55,7 @@ export interface ServeFlags {
   readonly busyPoll?: string | undefined;
   readonly threads?: string | undefined;
   readonly slowRequest?: string | undefined;
+  readonly onStop?: string | undefined;
   readonly metrics?: string | undefined;
   readonly metricsExports?: string | undefined;
   readonly healthDeadline?: string | undefined;
@@ -119,6 +123,7 @@ export function serveConfig(flags: ServeFlags, hasSockets = false): ServeConfig 
       threads: parseThreads(flags.threads ?? DEFAULTS.threads, bufferMemoryBytes, queueDepth),
       busyPoll: parseBusyPoll(flags.busyPoll ?? DEFAULTS.busyPoll),
       slowRequestMs: parseSlowRequest(flags.slowRequest ?? DEFAULTS.slowRequest),
+      onStop: oneOf('--on-stop', flags.onStop ?? DEFAULTS.onStop, ON_STOP),
     }),
     listen: isHelper && flags.listen === undefined ? Object.freeze([]) : listenPlans(flags.listen),
     mode,

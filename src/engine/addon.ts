@@ -1,7 +1,4 @@
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
-import { AionbdError } from '../errors.js';
+import { findAddon, ownSurroundings } from './find-addon.js';
 
 /** Sizes of a reactor; all of its memory is taken when it is made. */
 export interface NativeReactorOptions {
@@ -103,28 +100,10 @@ export interface Addon {
 let loaded: Addon | undefined;
 
 /**
- * The native addon: the file that AIONBD_ADDON names, or else the local build.
- * Throws AIONBD_E_ADDON with what to do about it.
+ * The native addon: the file that AIONBD_ADDON names, or else the prebuilt package for this machine, or else the local
+ * build. Throws AIONBD_E_ADDON with what was tried and what to do about it.
  */
 export function loadAddon(): Addon {
-  if (loaded) return loaded;
-  const built = fileURLToPath(new URL('../../build/Release/aionbd.node', import.meta.url));
-  const path = process.env.AIONBD_ADDON ?? built;
-  if (!existsSync(path)) {
-    throw new AionbdError('AIONBD_E_ADDON', `the native addon is missing at ${path}; build it with "npm ci"`);
-  }
-  try {
-    loaded = createRequire(import.meta.url)(path) as Addon;
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    const remedy = 'build it for this machine and this Node with "npm ci"';
-    throw new AionbdError(
-      'AIONBD_E_ADDON',
-      `the native addon at ${path} cannot be loaded (${why}); ${remedy}`,
-      {
-        cause,
-      },
-    );
-  }
+  loaded ??= findAddon(ownSurroundings(process.env.AIONBD_ADDON)).exports as Addon;
   return loaded;
 }

@@ -6,7 +6,7 @@ const COMMANDS = 16;
 export const UNKNOWN_COMMAND_INDEX = 15;
 
 /**
- * The few counters of an export that a {@link ServedExport} shows. Indices of `requests` are NBD command numbers (READ 0 …
+ * The few counters of an export that a `ServedExport` shows. Indices of `requests` are NBD command numbers (READ 0 …
  * BLOCK_STATUS 7).
  */
 export class ExportCounters {

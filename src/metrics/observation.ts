@@ -8,13 +8,17 @@ export const DIRECT_IS_OFF = 'direct I/O is switched off for it (direct=off)';
  * the reader by `began`, `ended` and `draining`, from the server's events of the same meaning.
  */
 export interface ServerObservation {
+  /** Of aionbd. */
   readonly version: string;
+  /** Of the process. */
   readonly pid: number;
   /** Ms since 1970. */
   readonly startedAtMs: number;
+  /** `draining` from the moment in which a stop begins. */
   readonly state: ServerSnapshot['state'];
   /** As in `--listen`. */
   readonly listeners: readonly string[];
+  /** In the order in which they were given. */
   readonly exports: readonly ObservedExport[];
   /** One for each thread that serves connections, by its number. */
   readonly threads: readonly ObservedThread[];
@@ -26,12 +30,19 @@ export interface ServerObservation {
 
 /** What stays as it is of an export. */
 export interface ObservedExport {
+  /** What clients ask for. */
   readonly name: string;
+  /** Empty if it has none. */
   readonly description: string;
+  /** As it was given. */
   readonly path: string;
+  /** Whether writes are refused. */
   readonly readOnly: boolean;
+  /** Whether it is a block device, and no regular file. */
   readonly blockDevice: boolean;
+  /** When it was opened. */
   readonly sizeBytes: number;
+  /** Whether I/O is direct. */
   readonly direct: boolean;
   /** In plain words; empty where I/O is direct. */
   readonly bufferedBecause: string;
@@ -39,9 +50,11 @@ export interface ObservedExport {
 
 /** The memory in which a thread counts; see layout.ts. */
 export interface ObservedThread {
+  /** One writer, any number of readers. */
   readonly memory: SharedArrayBuffer;
   /** Connections and exports that it has room for. */
   readonly connections: number;
+  /** The same of exports. */
   readonly exports: number;
 }
 
@@ -51,26 +64,33 @@ export interface ObservedConnection {
   readonly id: number;
   /** `127.0.0.1:45678`, `[::1]:45678` or `unix`. */
   readonly peer: string;
+  /** The export that it has chosen. */
   readonly exportName: string;
   /** Ms since 1970. */
   readonly startedAtMs: number;
+  /** The kind that was agreed on. */
   readonly replies: 'simple' | 'structured' | 'extended';
   /** By name. */
   readonly metaContexts: readonly string[];
-  /** Thread that serves it, from 0, and where in its memory it is counted. */
+  /** Thread that serves it, from 0. */
   readonly reactor: number;
+  /** Where in its thread's memory it is counted. */
   readonly slot: number;
 }
 
 /** All that a connection has done, when it has ended. */
 export interface ConnectionTotals {
+  /** Requests received. */
   readonly requests: number;
+  /** Read by the client; only of requests that succeeded. */
   readonly readBytes: number;
+  /** Written by the client; only of requests that succeeded. */
   readonly writtenBytes: number;
   /** Requests that were answered with an error. */
   readonly errors: number;
   /** On the wire since the handshake. */
   readonly receivedBytes: number;
+  /** On the wire since the handshake. */
   readonly sentBytes: number;
 }
 

@@ -36,15 +36,19 @@ import {
   type Warning,
 } from './snapshot.js';
 
-/** What the filesystem says of an export's file; see {@link lookUpFile}. */
+/** What the filesystem says of an export's file; undefined where it says nothing (block devices), or was not asked yet. */
 export interface FileFacts {
+  /** That the file takes, holes left out. */
   readonly allocatedBytes: number | undefined;
+  /** Free for whoever is not root. */
   readonly filesystemFreeBytes: number | undefined;
+  /** The whole filesystem. */
   readonly filesystemSizeBytes: number | undefined;
 }
 
+/** What a {@link SnapshotReader} can be given besides. */
 export interface SnapshotReaderOptions {
-  /** What an operator should look at. Default: nothing. */
+  /** What an operator should look at, found in a snapshot that has no warnings yet. Default: nothing. */
   readonly warn?: (snapshot: ServerSnapshot) => readonly Warning[];
 }
 
@@ -88,6 +92,10 @@ export class SnapshotReader {
   readonly #health: ExportHealth[];
   #state: ServerSnapshot['state'];
 
+  /**
+   * @param observation of {@link Server.observation}, which may come from another thread
+   * @param options what to do besides
+   */
   constructor(observation: ServerObservation, { warn = () => [] }: SnapshotReaderOptions = {}) {
     this.#observation = observation;
     this.#warn = warn;
@@ -99,37 +107,46 @@ export class SnapshotReader {
     for (const connection of observation.connections) this.began(connection);
   }
 
-  /** What does not change, by the number of the export; {@link fileFacts} and {@link health} take that number. */
+  /** What does not change, by the number of the export; {@link SnapshotReader.fileFacts} and {@link SnapshotReader.health} take that number. */
   get exports(): ServerObservation['exports'] {
     return this.#observation.exports;
   }
 
+  /** A connection has begun: `session` of the event `connection`. */
   began(connection: ObservedConnection): void {
     this.#connections.set(connection.id, connection);
   }
 
-  /** One that never began is let pass. */
+  /** A connection has ended, by its id. One that never began is let pass. */
   ended(id: number): void {
     this.#connections.delete(id);
   }
 
+  /** The server has begun to stop. */
   draining(): void {
     this.#state = 'draining';
   }
 
+  /** From now on this is what the filesystem says of the export with this number. */
   fileFacts(index: number, facts: FileFacts): void {
     this.#facts[index] = facts;
   }
 
+  /** What {@link SnapshotReader.fileFacts} was told last of the export with this number. */
   factsOf(index: number): FileFacts {
     return this.#facts[index] ?? NO_FACTS;
   }
 
+  /** From now on this is how healthy the export with this number is. Healthy, as long as nothing is said. */
   health(index: number, health: ExportHealth): void {
     this.#health[index] = health;
   }
 
-  /** The server as it is now. `takenAtMs` is the time, ms since 1970. */
+  /**
+   * The server as it is now.
+   *
+   * @param takenAtMs the time, ms since 1970
+   */
   snapshot(takenAtMs = Date.now()): ServerSnapshot {
     const { version, pid, startedAtMs, listeners, exports } = this.#observation;
     const snapshot: ServerSnapshot = {

@@ -10,45 +10,75 @@ export type DirectMode = 'auto' | 'on' | 'off';
 export interface ExportOptions {
   /** Name the client asks for; UTF-8, at most 4096 bytes. */
   readonly name: string;
-  /** A regular file or a block device. */
+  /** A regular file or a block device; relative to the working directory, if it is not absolute. */
   readonly path: string;
   /** Refuse writes. Default false. */
   readonly readOnly?: boolean;
-  /** Default `auto`. */
+  /** Direct I/O or the page cache. Default `auto`. */
   readonly direct?: DirectMode;
   /** Free text shown by LIST and INFO; at most 4096 bytes. */
   readonly description?: string;
 }
 
-/** Where to listen. Port 0 takes a free port; `listen` returns the address as bound. */
+/**
+ * Where to listen: at a host name or an IP address (IPv6 without brackets) and a port, of which 0 takes a free one, or at the path of a Unix
+ * socket, at most 107 bytes. {@link Server.listen} resolves to the address as bound.
+ */
 export type ListenAddress =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
+  | {
+      /** TCP. */
+      readonly kind: 'tcp';
+      /** A host name, or an IP address. */
+      readonly host: string;
+      /** 0 to 65535. */
+      readonly port: number;
+    }
+  | {
+      /** A Unix socket. */
+      readonly kind: 'unix';
+      /** Where it is, or is to be. */
+      readonly path: string;
+    };
 
 /**
  * A socket that another process (a service manager, or a client that starts its own server) has made to listen: a descriptor of
  * this process, which belongs to the server once `listen` has resolved.
  */
 export interface InheritedSocket {
+  /** Tells it from the addresses of {@link ListenAddress}. */
   readonly kind: 'inherited';
+  /** The descriptor's number. */
   readonly fd: number;
 }
 
-/** The part of pino's interface that the server uses; a pino logger fits as it is. */
+/** The part of pino's interface that the server uses; a pino logger fits as it is. docs/logs.md lists all messages with their fields. */
 export interface Logger {
+  /** What is of use to whoever looks for a fault. */
   debug(fields: object, message: string): void;
+  /** What is as it should be: clients that come and go. */
   info(fields: object, message: string): void;
+  /** What an operator should look at some time: a fallback to the page cache, a slow request. */
   warn(fields: object, message: string): void;
+  /** What has failed: I/O, a sync, a thread. */
   error(fields: object, message: string): void;
 }
 
+/**
+ * What becomes of requests that come while the server stops. `refuse`: they are answered ESHUTDOWN for 100 ms, which the kernel's
+ * client and qemu hand on to their users as I/O errors. `disconnect`: they are not read, and the connections are closed as soon as
+ * what is in flight is answered; clients that connect again repeat them then.
+ */
+export type OnStop = 'refuse' | 'disconnect';
+
+/** What {@link createServer} takes. A number outside of its range throws AIONBD_E_USAGE. */
 export interface ServerOptions {
+  /** What to serve, one at least. Two exports may share a file, but not a name. */
   readonly exports: readonly ExportOptions[];
   /** Name of the export that the empty name stands for. Default: the first export. */
   readonly defaultExport?: string;
   /** Take an advisory lock on each file (exclusive when writable, shared when read-only). Default true. */
   readonly lock?: boolean;
-  /** Memory for data in flight, bytes. Default 64 MiB, at least 8 MiB. */
+  /** Memory for data in flight, bytes. Default 64 MiB; 8 MiB to 2 GiB. */
   readonly bufferMemoryBytes?: number;
   /** Requests in flight over all connections. Default 1024; 16 to 32768. */
   readonly queueDepth?: number;
@@ -57,9 +87,9 @@ export interface ServerOptions {
    * where requests come that close together and nobody else wants the processor. Default `off`.
    */
   readonly busyPoll?: 'auto' | 'off' | number;
-  /** Connections at once. Default 1024. */
+  /** Connections at once; one beyond that is closed as soon as it is accepted. Default 1024; 1 to 65536. */
   readonly maxConnections?: number;
-  /** Time a client has for the handshake, ms. Default 10 000. */
+  /** Time a client has for the handshake, ms. Default 10 000; 10 at least. */
   readonly handshakeDeadlineMs?: number;
   /**
    * Threads that serve connections, 1 to 64. Default 1: the calling thread. With more, each of them has a thread of its own,
@@ -68,16 +98,23 @@ export interface ServerOptions {
   readonly threads?: number;
   /** Requests that take longer are logged, ms (1 to 3 600 000), or `off`. Default 1000. */
   readonly slowRequestMs?: number | 'off';
+  /** What {@link Server.close} does with requests that come after it has begun. Default `refuse`. */
+  readonly onStop?: OnStop;
   /** Default: log nothing. */
   readonly logger?: Logger;
 }
 
 /** An export as it is being served. */
 export interface ServedExport {
+  /** As in {@link ExportOptions}. */
   readonly name: string;
+  /** As in {@link ExportOptions}. */
   readonly path: string;
+  /** As in {@link ExportOptions}; empty if there was none. */
   readonly description: string;
+  /** Of the file, when it was opened. */
   readonly sizeBytes: number;
+  /** Whether writes are refused. */
   readonly readOnly: boolean;
   /** Whether I/O is direct; with `auto` this is what was found. */
   readonly direct: boolean;
@@ -85,34 +122,47 @@ export interface ServedExport {
   readonly counters: ExportCounters;
 }
 
-/** Events: `connection` and `disconnect` (ConnectionInfo), and `draining` when a stop begins. */
+/**
+ * A server, made by {@link createServer}. Events: `connection` when a client has chosen its export and `disconnect` when it has gone
+ * (both with a {@link ConnectionInfo}), and `draining` when a stop begins.
+ */
 export interface Server extends EventEmitter {
+  /** In the order in which they were given. */
   readonly exports: readonly ServedExport[];
+  /** Name of the export that a client gets which asks for the empty name. */
   readonly defaultExport: string;
   /**
    * Starts to listen; resolves to the address as bound: a real port instead of 0, and of an inherited socket what it is bound
-   * to (`@` begins an abstract name). Throws AIONBD_E_LISTEN.
+   * to (`@` begins an abstract name). May be called for several addresses.
+   *
+   * @throws {@link AionbdError} AIONBD_E_LISTEN; `Error` after {@link Server.close}
    */
   listen(address: ListenAddress | InheritedSocket): Promise<ListenAddress>;
   /**
    * Serves one client over a stream socket that is connected already. The descriptor belongs to the server from then on; those of
-   * stdin, stdout and stderr stay open. Returns the connection's id; `disconnect` tells of its end. Throws AIONBD_E_LISTEN if the descriptor is no such thing.
+   * stdin, stdout and stderr stay open.
+   *
+   * @returns the connection's id; `disconnect` tells of its end
+   * @throws {@link AionbdError} AIONBD_E_LISTEN if the descriptor is no such thing; `Error` after {@link Server.close}
    */
   serve(fd: number): number;
-  /** Everything that is counted, and what the filesystems say now. */
+  /** Everything that is counted, and what the filesystems say now. Waits for a filesystem as long as that takes, but keeps no client waiting. */
   snapshot(): Promise<ServerSnapshot>;
   /**
-   * What a SnapshotReader on another thread needs: shared memory and plain facts, as of now. The events tell it of
+   * What a {@link SnapshotReader} on another thread needs: shared memory and plain facts, as of now. The events tell it of
    * what comes later.
    */
   observation(): ServerObservation;
   /**
-   * Stops: no new connections, requests in flight are finished, new ones are answered ESHUTDOWN, then everything is
-   * synced and closed. Connections that are not done after `deadlineMs` (default 4000) are cut.
+   * Stops: no new connections, requests in flight are finished, new ones are answered ESHUTDOWN (or as `onStop` says), then
+   * everything is synced and closed. A second call waits for the same stop.
+   *
+   * @param deadlineMs connections that are not done by then are cut, ms. Default 4000
    */
   close(deadlineMs?: number): Promise<void>;
 }
 
+/** A client, as the events of {@link Server} tell of it. */
 export interface ConnectionInfo {
   /** Counts up from 1 over the life of the server. */
   readonly id: number;

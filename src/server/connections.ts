@@ -18,7 +18,7 @@ import type { HandshakeFailure } from '../metrics/snapshot.js';
 import { Client, STATUS_OPEN, type Terms } from '../transmission/client.js';
 import { TAG_NUMBER_MASK } from '../transmission/core.js';
 import { Transmission } from '../transmission/transmission.js';
-import type { ConnectionInfo } from './api.js';
+import type { ConnectionInfo, OnStop } from './api.js';
 import { Handshake } from './handshake.js';
 import { HandshakeLog } from './handshake-log.js';
 import type { Home, HomeEvents } from './home.js';
@@ -37,6 +37,7 @@ export interface Shares {
   readonly handshakeDeadlineMs: number;
   /** May be infinite. */
   readonly slowRequestMs: number;
+  readonly onStop: OnStop;
 }
 
 /** One connection, from its beginning to its close. */
@@ -222,7 +223,7 @@ export class Connections implements CompletionSink, Home {
       thread: reactor,
     });
     this.#events.began(infoOf(connection));
-    if (this.#registry.shuttingDown) this.#transmission.refuseNew(client);
+    if (this.#registry.shuttingDown && this.#refusesInStop) this.#transmission.refuseNew(client);
     this.#transmission.open(client);
   }
 
@@ -304,15 +305,22 @@ export class Connections implements CompletionSink, Home {
 
   async drain(deadlineMs: number): Promise<void> {
     const deadline = Date.now() + deadlineMs;
-    const graceEnd = Math.min(Date.now() + STOP_GRACE_MS, deadline);
+    const graceMs = this.#refusesInStop ? STOP_GRACE_MS : 0;
+    const graceEnd = Math.min(Date.now() + graceMs, deadline);
     this.#registry.shuttingDown = true;
     for (const connection of this.#connections) {
-      if (connection?.client) this.#transmission.refuseNew(connection.client);
+      if (connection?.client && this.#refusesInStop) this.#transmission.refuseNew(connection.client);
     }
+    // Without a grace no further request is read, but for the rest of a payload.
+    this.#endIdle(graceMs === 0, false);
     this.#ring.kick();
     if (this.#count > 0) await this.#endAll(graceEnd, deadline);
     // Of clients that took their leave before, everything is still carried out (X19).
     while (!this.#transmission.isIdle && Date.now() < deadline) await sleep(STOP_POLL_MS);
+  }
+
+  get #refusesInStop(): boolean {
+    return this.#shares.onStop === 'refuse';
   }
 
   async #endAll(graceEnd: number, deadline: number): Promise<void> {

@@ -12,7 +12,7 @@ export interface Home {
   /** Looks for connections that stand still; to be called now and then. */
   tick(): void;
   /**
-   * New requests are answered ESHUTDOWN, those in flight are finished. Resolves when no connection is left; those that
+   * Requests in flight are finished, new ones are answered ESHUTDOWN or not read, see `OnStop`. Resolves when no connection is left; those that
    * are not done after `deadlineMs` are cut.
    */
   drain(deadlineMs: number): Promise<void>;

@@ -46,10 +46,10 @@ const ACCEPTING_RING = Object.freeze({ memoryBytes: 4096, queueDepth: 1, workerT
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /**
- * Opens the files and makes a server for them; it listens to nothing yet.
+ * Opens and locks the files and makes a server for them; it listens to nothing yet.
  *
- * Throws AIONBD_E_FILE, AIONBD_E_DIRECT, AIONBD_E_LOCKED, AIONBD_E_EXPORT_NAME, AIONBD_E_USAGE, AIONBD_E_AIO_LIMIT,
- * AIONBD_E_MEMORY or AIONBD_E_ADDON; nothing stays open then.
+ * @throws {@link AionbdError} AIONBD_E_FILE, AIONBD_E_DIRECT, AIONBD_E_LOCKED, AIONBD_E_EXPORT_NAME, AIONBD_E_USAGE, AIONBD_E_AIO_LIMIT,
+ * AIONBD_E_MEMORY or AIONBD_E_ADDON; nothing stays open then
  */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const settings = checkedSettings(options);

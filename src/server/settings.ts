@@ -1,5 +1,5 @@
 import { AionbdError } from '../errors.js';
-import type { ServerOptions } from './api.js';
+import type { OnStop, ServerOptions } from './api.js';
 import type { Shares } from './connections.js';
 
 const MIB = 1024 * 1024;
@@ -14,9 +14,10 @@ export interface Settings {
   readonly threads: number;
   /** Infinite for `off`. */
   readonly slowRequestMs: number;
+  readonly onStop: OnStop;
 }
 
-type NumberSetting = Exclude<keyof Settings, 'busyPoll' | 'slowRequestMs'>;
+type NumberSetting = Exclude<keyof Settings, 'busyPoll' | 'slowRequestMs' | 'onStop'>;
 
 interface Limits {
   readonly initial: number;
@@ -46,6 +47,7 @@ export function checkedSettings(options: ServerOptions): Settings {
     busyPoll: checkedBusyPoll(options.busyPoll ?? 'off'),
     threads: checked(options, 'threads'),
     slowRequestMs: checkedSlowRequest(options.slowRequestMs ?? DEFAULT_SLOW_REQUEST_MS),
+    onStop: checkedOnStop(options.onStop ?? 'refuse'),
   });
   sharesOf(settings);
   return settings;
@@ -56,7 +58,7 @@ export function checkedSettings(options: ServerOptions): Settings {
  * made sure that it is not.
  */
 export function sharesOf(settings: Settings): Shares {
-  const { threads, handshakeDeadlineMs, busyPoll, slowRequestMs } = settings;
+  const { threads, handshakeDeadlineMs, busyPoll, slowRequestMs, onStop } = settings;
   const bufferMemoryBytes = Math.floor(settings.bufferMemoryBytes / threads / FRAME) * FRAME;
   const queueDepth = Math.floor(settings.queueDepth / threads);
   if (bufferMemoryBytes < LIMITS.bufferMemoryBytes.least) {
@@ -74,7 +76,14 @@ export function sharesOf(settings: Settings): Shares {
         `give at least --queue-depth ${16 * threads}, or fewer --threads`,
     );
   }
-  return Object.freeze({ bufferMemoryBytes, queueDepth, busyPoll, handshakeDeadlineMs, slowRequestMs });
+  return Object.freeze({
+    bufferMemoryBytes,
+    queueDepth,
+    busyPoll,
+    handshakeDeadlineMs,
+    slowRequestMs,
+    onStop,
+  });
 }
 
 const FRAME = 4096;
@@ -90,6 +99,11 @@ function checkedSlowRequest(value: number | 'off'): number {
     'AIONBD_E_USAGE',
     `slowRequestMs is ${value}; it must be 'off' or a whole number from 1 to ${LONGEST_SLOW_REQUEST_MS}`,
   );
+}
+
+function checkedOnStop(value: OnStop): OnStop {
+  if (value === 'refuse' || value === 'disconnect') return value;
+  throw new AionbdError('AIONBD_E_USAGE', `onStop is ${value}; it must be 'refuse' or 'disconnect'`);
 }
 
 function checkedBusyPoll(value: 'auto' | 'off' | number): 'auto' | 'off' | number {

@@ -13,11 +13,13 @@ import {
   idleBlocks,
   microBlocks,
   profileBlocks,
+  README_BLOCK,
   suiteBlocks,
 } from '../../bench/documents.js';
 import type { IdleResults } from '../../bench/idle-results.js';
 import type { MicroResults } from '../../bench/micro-results.js';
 import type { ProfileResults } from '../../bench/profile-results.js';
+import { formatReadme } from '../../bench/readme.js';
 import { medianOf, metricsOf } from '../../bench/results.js';
 import { summarize } from '../../bench/statistics.js';
 import { formatCase, formatOverview, formatSuite, markdownTable } from '../../bench/tables.js';
@@ -175,15 +177,44 @@ t.test('places are filled, filled again, and left alone without a block', async 
   t.match(fillPlaces(once.text, { two: 'new' }).text, 'b\n<!-- table: two -->\n\nnew\n\n<!-- /table -->\nc');
 });
 
-t.test('docs/performance.md has each place once, for a block that there is', async (t) => {
-  const document = readFileSync(new URL('../../docs/performance.md', import.meta.url), 'utf8');
-  const places = [...document.matchAll(/<!-- table: (.+?) -->\n[\s\S]*?<!-- \/table -->/g)].map((m) => m[1]);
-  t.same([...places].sort(), [...BLOCK_NAMES].sort());
-  const blocks = {
-    ...suiteBlocks(RESULTS, []),
-    ...idleBlocks(IDLE),
-    ...microBlocks(MICRO),
-    ...profileBlocks(PROFILE),
-  };
-  t.same(Object.keys(blocks).sort(), [...BLOCK_NAMES].sort());
+const placesOf = (path: string): (string | undefined)[] => {
+  const document = readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+  return [...document.matchAll(/<!-- table: (.+?) -->\n[\s\S]*?<!-- \/table -->/g)].map((m) => m[1]);
+};
+
+t.test(
+  'docs/performance.md has each place once, for a block that there is, and README.md its own',
+  async (t) => {
+    t.same(placesOf('docs/performance.md').sort(), [...BLOCK_NAMES].sort());
+    t.same(placesOf('README.md'), [README_BLOCK]);
+    const blocks = {
+      ...suiteBlocks(RESULTS, []),
+      ...idleBlocks(IDLE),
+      ...microBlocks(MICRO),
+      ...profileBlocks(PROFILE),
+    };
+    t.same(Object.keys(blocks).sort(), [...BLOCK_NAMES, README_BLOCK].sort());
+  },
+);
+
+t.test('README.md shows ours beside the best of each peer, and claims no more than that', async (t) => {
+  const results = suite({
+    'randread-qd32-unix': {
+      aionbd: [{ iops: 30_000, cpuMicrosecondsPerRequest: 3 }],
+      'qemu-nbd-native': [{ iops: 20_000, cpuMicrosecondsPerRequest: 6 }],
+      'qemu-nbd-threads': [{ iops: 10_000, cpuMicrosecondsPerRequest: 4 }],
+      nbdkit: [{ iops: 40_000, cpuMicrosecondsPerRequest: 12 }],
+    },
+    'page-cache-4g': { aionbd: [{ pageCachePercent: 0 }], nbdkit: [{ pageCachePercent: 100 }] },
+  });
+  const text = formatReadme(results);
+  const lines = tight(text);
+  t.ok(lines.includes('| 4 KiB random reads, depth 32: IOPS | 30,000 | 20,000 | 40,000 | – |'), text);
+  t.ok(lines.includes('| the same: server CPU, µs/request | 3.00 | 4.00 | 12.00 | – |'), text);
+  t.match(text, '30,000 random reads of 4 KiB at depth 32, 1.50× what qemu-nbd does');
+  t.match(text, '0.75× what nbdkit does');
+  t.match(text, '3.00 µs of the server for each of them, 0.75× that of qemu-nbd and 0.25× that of nbdkit');
+  t.match(text, '0 % of it is in the page cache; with nbdkit 100 %, with nbd-server – %');
+  t.notMatch(text, /NaN|undefined|Infinity/);
+  t.notMatch(formatReadme(RESULTS), /NaN|undefined|Infinity/);
 });

@@ -18,7 +18,7 @@ async function refused(test: Test, argv: string[], ...parts: string[]): Promise<
 t.test('serve takes every flag of its own, long and short', async (t) => {
   const argv =
     'serve a.img -l h:1 b.img --listen=h:2 -e name=x,path=y --export name=z,path=z --read-only --direct on --no-lock ' +
-    '--buffer-memory 1G --queue-depth 32 --busy-poll 20 --threads 2 --slow-request 50 --metrics off --metrics-exports 7 --health-deadline 9000 --log-level debug --log-format json ' +
+    '--buffer-memory 1G --queue-depth 32 --busy-poll 20 --threads 2 --slow-request 50 --on-stop disconnect --metrics off --metrics-exports 7 --health-deadline 9000 --log-level debug --log-format json ' +
     '--stdio --run true --exit-with-last-client --pid-file /p c.img';
   t.strictSame(await read(...argv.split(' ')), {
     kind: 'serve',
@@ -34,6 +34,7 @@ t.test('serve takes every flag of its own, long and short', async (t) => {
       busyPoll: '20',
       threads: '2',
       slowRequest: '50',
+      onStop: 'disconnect',
       metrics: 'off',
       metricsExports: '7',
       healthDeadline: '9000',

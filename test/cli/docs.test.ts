@@ -57,6 +57,7 @@ t.test('docs/cli.md has the defaults of the flags', async (t) => {
 t.test('links between the documents lead somewhere', async (t) => {
   const paths = [
     'README.md',
+    'docs/install.md',
     'docs/cli.md',
     'docs/errors.md',
     'docs/metrics.md',

@@ -63,6 +63,13 @@ t.test('what is wrong with a machine is found, with its value and what to do', a
   t.match(about(machine({}, { hasProgram: (name) => name === 'fio' }), 'clients'), { found: 'fio' });
   t.match(about(machine({}, { hasProgram: () => false }), 'clients'), { grade: 'note' });
   t.match(about(machine({}, { processors: 1 }), 'processors'), { grade: 'note' });
+  const withoutClient = { hasProgram: (name: string) => name === 'qemu-img' };
+  t.match(about(machine({}, withoutClient), 'kernel client'), {
+    grade: 'note',
+    advice: /apt-get install nbd-client/,
+  });
+  const withOurs = { hasProgram: (name: string) => name === 'aionbd-attach' };
+  t.match(about(machine({}, withOurs), 'kernel client'), { grade: 'ok' });
   const unloaded = { exists: () => false };
   t.match(about(machine({}, unloaded), 'kernel client'), { advice: /modprobe nbd/ });
   t.match(about(machine({ '/lib/modules/6.12.0/modules.dep': '' }, unloaded), 'kernel client'), {

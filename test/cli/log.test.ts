@@ -1,6 +1,9 @@
 // Lines of the log as they reach a terminal or a file.
 
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
+import { scratch } from '../support/files.js';
 import { run } from '../support/programs.js';
 
 const LOG = new URL('../../dist/cli/log.js', import.meta.url).href;
@@ -38,4 +41,23 @@ for (const format of ['pretty', 'json'] as const) {
 t.test('what JSON says is what was logged', async (t) => {
   const line = await logged('json', JSON.stringify({ export: NASTY }));
   t.match(JSON.parse(line), { level: 40, export: NASTY, msg: 'message' });
+});
+
+t.test('lines on a terminal are in colour unless NO_COLOR is set', async (t) => {
+  const file = join(scratch(t), 'logs.mjs');
+  writeFileSync(
+    file,
+    `const { createLogger } = await import(${JSON.stringify(LOG)});
+     (await createLogger({ level: 'info', format: undefined, terminal: true })).info('message');`,
+  );
+  for (const [setting, coloured] of [
+    ['', true],
+    ['NO_COLOR=1', false],
+  ] as const) {
+    const inner = `env -u NO_COLOR -u FORCE_COLOR TERM=xterm-256color ${setting} '${process.execPath}' '${file}'`;
+    const { code, stdout } = await run('script', ['-qec', inner, '/dev/null'], { env: { SHELL: '/bin/sh' } });
+    t.equal(code, 0, stdout);
+    t.match(stdout, /INFO.*message/);
+    t.equal(stdout.includes('\x1b['), coloured, setting || 'as it is');
+  }
 });

@@ -18,6 +18,7 @@ t.test('a file alone is served with the defaults', async (t) => {
       busyPoll: 'off',
       threads: 1,
       slowRequestMs: 1000,
+      onStop: 'refuse',
     },
     listen: [
       {
@@ -79,6 +80,7 @@ t.test('the other flags end up where they belong', async (t) => {
     queueDepth: '16',
     busyPoll: '25',
     slowRequest: '250',
+    onStop: 'disconnect',
     metrics: 'unix:/m',
     logLevel: 'debug',
     logFormat: 'json',
@@ -89,6 +91,7 @@ t.test('the other flags end up where they belong', async (t) => {
     queueDepth: 16,
     busyPoll: 25,
     slowRequestMs: 250,
+    onStop: 'disconnect',
   });
   t.match(serveConfig({ files: ['a'], slowRequest: 'off' }).server, { slowRequestMs: 'off' });
   t.match(serveConfig({ files: ['a'], busyPoll: 'auto' }).server, { busyPoll: 'auto' });

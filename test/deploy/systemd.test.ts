@@ -16,7 +16,7 @@ function installed(t: Test): string {
   const folder = scratch(t);
   for (const name of names) {
     const unit = text(name)
-      .replaceAll('/usr/bin/aionbd', '/bin/true')
+      .replace(/\/usr\/bin\/aionbd[\w-]*/g, '/bin/true')
       .replace(/^Documentation=.*$/m, '');
     writeFileSync(join(folder, name), unit);
   }
@@ -25,7 +25,12 @@ function installed(t: Test): string {
 
 t.test('systemd finds nothing wrong with the units', async (t) => {
   const folder = installed(t);
-  t.strictSame(names.sort(), ['aionbd.service', 'aionbd.socket', 'aionbd@.service']);
+  t.strictSame(names.sort(), [
+    'aionbd-attach@.service',
+    'aionbd.service',
+    'aionbd.socket',
+    'aionbd@.service',
+  ]);
   for (const name of names) {
     const { code, stdout, stderr } = await run('systemd-analyze', ['verify', join(folder, name)]);
     t.strictSame({ code, stdout, stderr }, { code: 0, stdout: '', stderr: '' }, name);
@@ -42,6 +47,7 @@ t.test('a unit with a mistake is found out', async (t) => {
 for (const [name, most] of [
   ['aionbd.service', 1.9],
   ['aionbd@.service', 1.6],
+  ['aionbd-attach@.service', 2.9],
 ] as const) {
   t.test(`${name} is exposed to at most ${most} of 10`, async (t) => {
     const shown = await must('systemd-analyze', [
@@ -55,8 +61,8 @@ for (const [name, most] of [
   });
 }
 
-t.test('the command of each unit is one that aionbd takes', async (t) => {
-  for (const name of names.filter((name) => name.endsWith('.service'))) {
+t.test('the command of each unit of a server is one that aionbd takes', async (t) => {
+  for (const name of ['aionbd.service', 'aionbd@.service']) {
     const command = /^ExecStart=\/usr\/bin\/aionbd (.*)$/m.exec(text(name))?.[1];
     const words = command!
       .replaceAll('%i', 'vm1')
@@ -67,5 +73,6 @@ t.test('the command of each unit is one that aionbd takes', async (t) => {
     const config = serveConfig(flags!, name === 'aionbd.service');
     t.ok(config.metrics?.required, 'with a metrics page that is asked for');
     t.equal(config.logLevel, 'info');
+    t.equal(config.server.onStop, 'disconnect', 'clients that are attached outlive a restart');
   }
 });

@@ -50,9 +50,10 @@ dump_logs() {
     dmesg | tail -n 40
 }
 
-# serve PATH [direct=MODE]: one export, "disk", on TCP and on a Unix socket.
+# serve PATH [direct=MODE [FLAG...]]: one export, "disk", on TCP and on a Unix socket.
 serve() {
     local path=$1 mode=${2:-direct=on}
+    local flags=("${@:3}")
     : >/run/uris
     rm -f "$SOCKET"
     if [ "$stand_in" = nbdkit ]; then
@@ -63,7 +64,7 @@ serve() {
         return
     fi
     "$node" "$checkout/dist/cli/main.js" serve -l "127.0.0.1:$PORT" -l "unix:$SOCKET" \
-        -e "name=disk,path=$path,$mode" --metrics off >/run/uris 2>>/run/server.log &
+        -e "name=disk,path=$path,$mode" --metrics off "${flags[@]}" >/run/uris 2>>/run/server.log &
     SERVER=$!
     within 30 announced || give_up "the server announces both addresses when it is ready"
 }
@@ -127,3 +128,6 @@ clean() { e2fsck -fn "$1" >/run/fsck.log 2>&1 || { cat /run/fsck.log; return 1; 
 
 # The kernel's client says so when it is answered with an error, or by nobody.
 no_complaints() { ! dmesg | grep -E 'Other side returned error|Double reply|Unexpected reply|Connection timed out|Send control failed|I/O error, dev nbd'; }
+
+# Connections may end here, but nothing fails.
+no_io_errors() { ! dmesg | grep -E 'Other side returned error|I/O error|Aborting journal|Remounting'; }

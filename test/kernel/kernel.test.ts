@@ -17,6 +17,8 @@ const SCENARIOS = {
   discard: 'blkdiscard and fstrim free blocks in the backing file',
   sectors: 'requests of 512 bytes are right on backings with sectors of 4 KiB (X17)',
   restart: 'what was synced before SIGTERM is there after a restart (X10, X20)',
+  attach:
+    'a device that aionbd-attach keeps attached outlives stops, kills and growth of the server, and its own death',
 } as const;
 
 t.setTimeout((BOOT_SECONDS + 20) * 1000 * Object.keys(SCENARIOS).length);

@@ -61,6 +61,48 @@ t.test(
   },
 );
 
+t.test('a stop with onStop: disconnect answers what it has taken and refuses nothing', async (t) => {
+  const path = sparseFile(join(scratch(t), 'disk'), 64 * MiB);
+  for (const threads of [1, 2]) {
+    const started = await start(t, {
+      exports: [{ name: 'disk', path }],
+      onStop: 'disconnect',
+      threads,
+    });
+    const clients = await Promise.all([started.client(), started.client()]);
+    const payload = pattern(64 * KiB, 7);
+    const answered: number[] = [];
+    const calls = Array.from({ length: 400 }, async (_, i) => {
+      const reply = await clients[i % 2]!.call({ type: WRITE, offset: i * payload.length, payload });
+      if (reply?.error === 0) answered.push(i);
+      return reply?.error;
+    });
+    await Promise.race(calls);
+    const stopped = started.server.close();
+    const late = clients.map((client) => client.errorOf({ type: READ, offset: 0, length: 512 }));
+    await stopped;
+    const errors = new Set(await Promise.all([...calls, ...late]));
+    t.ok(answered.length > 0, 'some were answered with success');
+    t.ok(
+      [...errors].every((error) => error === 0 || error === undefined || error === 'dropped'),
+      `and the others not at all: ${[...errors]}`,
+    );
+    const image = readFileSync(path);
+    const lost = answered.filter(
+      (i) => !image.subarray(i * payload.length, (i + 1) * payload.length).equals(payload),
+    );
+    t.same(lost, []);
+  }
+});
+
+t.test('an onStop that is none is refused', async (t) => {
+  const exports = [{ name: 'disk', path: sparseFile(join(scratch(t), 'disk'), MiB) }];
+  await t.rejects(createServer({ exports, onStop: 'later' as 'refuse' }), {
+    code: 'AIONBD_E_USAGE',
+    message: 'onStop',
+  });
+});
+
 t.test('X19: a stop waits for what a client left to be done when it took its leave', async (t) => {
   const COUNT = 200;
   const folder = scratch(t);

@@ -108,14 +108,22 @@ function socketBuffers(machine: Machine): Finding {
 
 function nbdModule(machine: Machine): Finding {
   const about = 'kernel client';
-  if (machine.exists('/sys/module/nbd')) return ok(about, 'the module nbd is loaded');
+  if (machine.exists('/sys/module/nbd')) {
+    return machine.hasProgram('nbd-client') || machine.hasProgram('aionbd-attach')
+      ? ok(about, 'the module nbd is loaded')
+      : note(
+          about,
+          'the module nbd is loaded, and no program to attach exports with is installed',
+          'apt-get install nbd-client; see docs/guides/attach.md',
+        );
+  }
   const list = machine.read(`/lib/modules/${machine.kernelRelease}/modules.dep`) ?? '';
   const builtIn = machine.read(`/lib/modules/${machine.kernelRelease}/modules.builtin`) ?? '';
   if (`${list}${builtIn}`.includes('/nbd.ko')) {
     return note(
       about,
       'the module nbd is there and not loaded',
-      'to attach exports on this machine: modprobe nbd',
+      'to attach exports on this machine: modprobe nbd, and nbd in a file in /etc/modules-load.d for the next boot',
     );
   }
   return note(
@@ -126,7 +134,7 @@ function nbdModule(machine: Machine): Finding {
 }
 
 function clients({ hasProgram }: Machine): Finding {
-  const known = ['nbd-client', 'qemu-img', 'nbdinfo', 'nbdcopy', 'fio'];
+  const known = ['nbd-client', 'aionbd-attach', 'qemu-img', 'nbdinfo', 'nbdcopy', 'fio'];
   const found = known.filter((name) => hasProgram(name));
   return found.length > 0
     ? ok('clients', found.join(', '))

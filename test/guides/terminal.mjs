@@ -1,0 +1,153 @@
+// Terminals, as a reader has them open: one shell for what ends by itself, and one terminal for each program that goes on.
+
+import { spawn } from 'node:child_process';
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** A command gets so long; the slowest are in User Mode Linux or build everything. */
+const COMMAND_MS = 300_000;
+const READY_MS = 60_000;
+const END_MS = 15_000;
+
+/** One shell, which keeps its directory and its variables from block to block. It ends at the first command that fails. */
+export class Shell {
+  #child;
+  #folder;
+  #count = 0;
+  #answer = '';
+  #ended = false;
+  #wake = () => {};
+
+  /**
+   * @param {string} folder For its files.
+   * @param {string} cwd
+   */
+  constructor(folder, cwd) {
+    this.#folder = folder;
+    const loop =
+      'set -e -o pipefail; while IFS= read -r f; do . "$f" </dev/null >"$f.out" 2>&1; echo 0; done';
+    this.#child = spawn('bash', ['--norc', '-c', loop], { cwd, stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#child.stdin.on('error', () => {});
+    this.#child.stdout.on('data', (chunk) => {
+      this.#answer += chunk;
+      this.#wake();
+    });
+    this.#child.on('exit', () => {
+      this.#ended = true;
+      this.#wake();
+    });
+  }
+
+  /** Where the shell is now. */
+  get cwd() {
+    return readlinkSync(`/proc/${this.#child.pid}/cwd`);
+  }
+
+  /**
+   * Types a command and waits for its end.
+   *
+   * @returns {Promise<{ printed: string, ok: boolean }>} `ok` is false if it failed or took too long
+   */
+  async type(command) {
+    const file = join(this.#folder, `command-${++this.#count}`);
+    writeFileSync(file, `${command}\n`);
+    this.#answer = '';
+    this.#child.stdin.write(`${file}\n`);
+    const inTime = await within(COMMAND_MS, (wake) => {
+      this.#wake = wake;
+      return this.#answer !== '' || this.#ended;
+    });
+    const ok = this.#answer === '0\n';
+    const printed = readFileSync(`${file}.out`, 'utf8');
+    return { printed: inTime ? printed : `${printed}\n(it did not end within ${COMMAND_MS / 1000} s)`, ok };
+  }
+
+  close() {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+/** A program in a terminal of its own. */
+export class Terminal {
+  #child;
+  #printed = '';
+  #code;
+  #wake = () => {};
+
+  /**
+   * @param {string} file The command, as a script.
+   * @param {string} cwd
+   */
+  constructor(file, cwd) {
+    const inside = `stty cols 120 rows 40; exec bash --norc -e ${file}`;
+    this.#child = spawn('script', ['-qefc', inside, '/dev/null'], {
+      cwd,
+      env: { ...process.env, SHELL: '/bin/bash' },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    this.#child.stdin.on('error', () => {});
+    this.#child.stdout.on('data', (chunk) => {
+      this.#printed += chunk;
+      this.#wake();
+    });
+    // The program may leave before script does; what counts is that both have.
+    this.#child.on('close', (code, signal) => {
+      this.#code = code ?? signal;
+      this.#wake();
+    });
+  }
+
+  get printed() {
+    return this.#printed;
+  }
+
+  /** Its exit code; undefined while it runs. */
+  get code() {
+    return this.#code;
+  }
+
+  /** Waits until what it has printed is what was waited for. Returns false if it has ended before, or in too long a time. */
+  async until(isThere) {
+    await within(READY_MS, (wake) => {
+      this.#wake = wake;
+      return isThere(this.#printed) || this.#code !== undefined;
+    });
+    return isThere(this.#printed);
+  }
+
+  /** Presses a key and waits for the end that follows. Returns false if there is none. */
+  press(key) {
+    this.#child.stdin.write(key);
+    return within(END_MS, (wake) => {
+      this.#wake = wake;
+      return this.#code !== undefined;
+    });
+  }
+
+  close() {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+/** Waits until `done` returns true, asking at every wake-up. Returns false if that took longer than `ms`. */
+async function within(ms, done) {
+  let late = false;
+  let timer;
+  const limit = new Promise((resolve) => {
+    timer = setTimeout(() => {
+      late = true;
+      resolve();
+    }, ms);
+  });
+  for (;;) {
+    const woken = new Promise((resolve) => {
+      // Asked and told in the same turn, so no wake-up is missed.
+      if (done(resolve)) resolve('done');
+    });
+    const why = await Promise.race([woken, limit]);
+    if (why === 'done' || late) {
+      clearTimeout(timer);
+      return why === 'done';
+    }
+  }
+}
