@@ -1,12 +1,9 @@
 import type { IdleResults } from './idle-results.js';
 import { METRICS } from './metrics.js';
 import type { MicroResults } from './micro-results.js';
-<<<<<<< HEAD
 import { PLACES } from './perf-script.js';
 import { clientsLimit, type ProfileResults } from './profile-results.js';
-=======
 import { formatReadme } from './readme.js';
->>>>>>> wip-npm
 import { medianOf, metricsOf, type SuiteResults } from './results.js';
 import { formatCase, formatMachine, formatNumber, formatOverview, markdownTable } from './tables.js';
 import { formatVerdicts, judgeTargets } from './targets.js';
