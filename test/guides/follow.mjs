@@ -111,12 +111,11 @@ async function press({ key, text: name }) {
 }
 
 /** Why a step is left out here; undefined if it is not. */
-const leftOut = ({ kind, where, reason }) =>
-  kind === 'not run'
-    ? reason.replaceAll(/\s+/g, ' ')
-    : where !== undefined && !can.has(where)
-      ? `only ${where}`
-      : undefined;
+function leftOut({ kind, where, reason }) {
+  if (kind === 'not run') return reason.replaceAll(/\s+/g, ' ');
+  if (where !== undefined && !can.has(where)) return `only ${where}`;
+  if (kind === 'key' && running.length > 0 && running.at(-1) === undefined) return 'so is its program';
+}
 
 const title = ({ line, kind, text, path: file }) => {
   const [first] = text.trim().split('\n');
@@ -129,6 +128,7 @@ for (const step of parse(readFileSync(path, 'utf8')).steps) {
   const reason = leftOut(step);
   if (reason !== undefined) {
     if (step.kind === 'background') running.push(undefined);
+    if (step.kind === 'key') running.pop();
     say(`left out - ${title(step)}: ${reason}`);
     continue;
   }
@@ -146,11 +146,11 @@ for (const step of parse(readFileSync(path, 'utf8')).steps) {
   }
 }
 while (running.length > 0 && !failed) {
-  const text = running.at(-1)?.text;
-  if (text === undefined) {
+  if (running.at(-1) === undefined) {
     running.pop();
     continue;
   }
+  const { text } = running.at(-1);
   const wrong = await press({ key: '\x03', text: 'Ctrl-C' });
   say(`${wrong === undefined ? 'ok' : 'not ok'} - ${name} at the end, Ctrl-C ends ${text.split('\n')[0]}`);
   for (const line of wrong?.split('\n') ?? []) say(`# ${line}`);
