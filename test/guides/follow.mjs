@@ -26,7 +26,7 @@ const [path] = positionals;
 const can = new Set(values.can.map((what) => what.replace('-', ' ')));
 const name = basename(path);
 const shell = new Shell(values.files, process.cwd());
-/** Programs that go on, the latest last. */
+/** Programs that go on, the latest last; undefined for one that was left out. */
 const running = [];
 let files = 0;
 
@@ -53,6 +53,8 @@ async function take(step) {
       return start(step);
     case 'key':
       return press(step);
+    case 'said':
+      return typeAll(said(linesOf(running.at(-1)?.terminal.printed ?? '')));
   }
 }
 
@@ -63,6 +65,19 @@ async function typeAll(commands) {
     const wrong = output && difference(output, linesOf(printed));
     if (wrong) return `${text}\n${wrong}`;
   }
+}
+
+/** What `npm start` says to type next: lines with two spaces in front; behind "as root" those for the kernel's client. */
+function said(lines) {
+  const from = lines.findIndex((line) => line.includes('In another terminal:'));
+  const kernel = lines.findIndex((line) => line.includes('as root'));
+  const commands = lines
+    .slice(from + 1, can.has('kernel') ? undefined : kernel)
+    .filter((line) => /^ {2}\S/.test(line))
+    .map((line) => ({ text: line.trim(), output: undefined }));
+  return from < 0 || kernel < from || commands.length === 0
+    ? [{ text: 'echo nothing is said to be typed; false', output: undefined }]
+    : commands;
 }
 
 async function start({ commands: [{ text, output = [] }], until }) {
@@ -82,8 +97,9 @@ async function start({ commands: [{ text, output = [] }], until }) {
 }
 
 async function press({ key, text: name }) {
+  if (running.length === 0) return 'there is no program that runs';
   const last = running.pop();
-  if (last === undefined) return 'there is no program that runs';
+  if (last === undefined) return;
   const { terminal, text } = last;
   if (terminal.code !== undefined)
     return `it has ended by itself, with ${terminal.code}: ${text}\n${terminal.printed}`;
@@ -112,6 +128,7 @@ let failed = false;
 for (const step of parse(readFileSync(path, 'utf8')).steps) {
   const reason = leftOut(step);
   if (reason !== undefined) {
+    if (step.kind === 'background') running.push(undefined);
     say(`left out - ${title(step)}: ${reason}`);
     continue;
   }
@@ -121,7 +138,7 @@ for (const step of parse(readFileSync(path, 'utf8')).steps) {
   say(`${wrong === undefined ? 'ok' : 'not ok'} - ${title(step)}`);
   if (wrong !== undefined) {
     for (const line of wrong.split('\n')) say(`# ${line}`);
-    for (const { terminal, text } of running) {
+    for (const { terminal, text } of running.filter(Boolean)) {
       for (const line of linesOf(`meanwhile: ${text}\n${terminal.printed}`)) say(`# ${line}`);
     }
     failed = true;
@@ -129,11 +146,15 @@ for (const step of parse(readFileSync(path, 'utf8')).steps) {
   }
 }
 while (running.length > 0 && !failed) {
-  const { text } = running.at(-1);
+  const text = running.at(-1)?.text;
+  if (text === undefined) {
+    running.pop();
+    continue;
+  }
   const wrong = await press({ key: '\x03', text: 'Ctrl-C' });
   say(`${wrong === undefined ? 'ok' : 'not ok'} - ${name} at the end, Ctrl-C ends ${text.split('\n')[0]}`);
   for (const line of wrong?.split('\n') ?? []) say(`# ${line}`);
 }
 shell.close();
-for (const { terminal } of running) terminal.close();
+for (const { terminal } of running.filter(Boolean)) terminal.close();
 say('done');

@@ -10,7 +10,7 @@ import { Lexer } from 'marked';
  *
  * @typedef {object} Step
  * @property {number} line Of the document, from 1: where the block or the comment begins.
- * @property {'shell' | 'background' | 'file' | 'node' | 'key' | 'not run'} kind
+ * @property {'shell' | 'background' | 'file' | 'node' | 'key' | 'said' | 'not run'} kind
  * @property {string} text The block without its indentation.
  * @property {Command[]} commands For `shell` and `background`.
  * @property {string} [until] For `background`: it is ready when it has printed this.
@@ -64,6 +64,8 @@ export function parse(markdown) {
         const line = find(text);
         const key = /^press (\S+)$/.exec(text)?.[1];
         if (key !== undefined) steps.push(press(key, line));
+        else if (text === 'type what it says')
+          steps.push({ line, kind: 'said', text, commands: [], where: 'clean clone' });
         else comments.push({ line, text });
       }
     } else if (token.type === 'code') {

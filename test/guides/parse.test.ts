@@ -50,6 +50,7 @@ t.test('comments in front of a block say what becomes of it', async (t) => {
   t.match(of('in a clean clone'), { kind: 'shell', where: 'clean clone' });
   t.match(of('in a clean clone -->\n<!-- background until x'), { kind: 'background', where: 'clean clone' });
   t.match(parse('<!-- press Ctrl-C -->\n').steps[0], { kind: 'key', key: '\x03' });
+  t.match(parse('<!-- type what it says -->\n').steps[0], { kind: 'said', where: 'clean clone' });
 });
 
 t.test('whether a document is followed in User Mode Linux is said in a comment of its own', async (t) => {
