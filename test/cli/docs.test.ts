@@ -1,6 +1,6 @@
 // The documents say what the program does: no more, no less.
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { exitCodeOf } from '../../src/cli/exit-code.js';
 import { CREATE_OPTIONS, SERVE_OPTIONS, STATUS_OPTIONS } from '../../src/cli/options.js';
@@ -8,15 +8,6 @@ import { DEFAULTS } from '../../src/config/serve-config.js';
 import { ERRORS, type ErrorCode } from '../../src/errors.js';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
-
-/** What headings are called in links. */
-const anchors = (markdown: string): string[] =>
-  [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
-    title
-      .toLowerCase()
-      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
-      .replaceAll(' ', '-'),
-  );
 
 /** The rows of all tables as their cells. */
 const rows = (markdown: string): string[][] =>
@@ -60,31 +51,5 @@ t.test('docs/cli.md has the defaults of the flags', async (t) => {
   for (const [key, value] of Object.entries(DEFAULTS)) {
     const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     t.equal(table.find(([cell]) => cell?.includes(`${flag} `))?.[1], `\`${value}\``, flag);
-  }
-});
-
-t.test('links between the documents lead somewhere', async (t) => {
-  const paths = [
-    'README.md',
-    'docs/install.md',
-    'docs/cli.md',
-    'docs/errors.md',
-    'docs/metrics.md',
-    'docs/logs.md',
-    'docs/hooks.md',
-    ...readdirSync(new URL('../../docs/guides', import.meta.url)).map((name) => `docs/guides/${name}`),
-  ];
-  for (const path of paths) {
-    const text = read(path);
-    for (const [, target = ''] of text.matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {
-      if (!target.startsWith('http')) {
-        t.ok(read(new URL(target, `file:///${path}`).pathname.slice(1)), `${path}: ${target}`);
-      }
-    }
-    for (const [, target = '', anchor = ''] of text.matchAll(/\]\(([^)#]*)#([^)]+)\)/g)) {
-      if (target.startsWith('http')) continue;
-      const other = target === '' ? path : new URL(target, `file:///${path}`).pathname.slice(1);
-      t.ok(anchors(read(other)).includes(anchor), `${path}: ${target}#${anchor}`);
-    }
   }
 });
