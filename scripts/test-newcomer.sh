@@ -62,6 +62,8 @@ in_uml() { # DOCUMENT
 
 # The README comes first: it builds and installs what the guides want.
 for document in README.md docs/guides/*.md; do
+  # Without what the README builds there is nothing to follow.
+  [ "$document" = README.md ] || [ -e "$work/aionbd/dist/cli/main.js" ] || break
   if [ "$document" = README.md ] || ! grep -q '^<!-- follow in User Mode Linux -->$' "$document"; then
     follow "$document" here "$document"
     (cd "$work/aionbd" && git clean -qfdx -e node_modules -e build -e dist)

@@ -36,9 +36,6 @@ const requireHere = createRequire(import.meta.url);
 
 /** This process and this package; both lie two levels up from `src/engine` as from `dist/engine` and bundles. */
 export function ownSurroundings(override?: string): Surroundings {
-  // Read, since to require it takes a millisecond more.
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  const { version } = JSON.parse(text) as { version: string };
   return {
     override,
     platform: process.platform,
@@ -46,7 +43,11 @@ export function ownSurroundings(override?: string): Surroundings {
     program: process.execPath,
     from: import.meta.url,
     built: fileURLToPath(new URL('../../build/Release/aionbd.node', import.meta.url)),
-    version,
+    // Looked up only when there is a prebuilt package to compare with. Read, since to require it takes a millisecond more.
+    get version() {
+      const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+      return (JSON.parse(text) as { version: string }).version;
+    },
   };
 }
 
@@ -110,8 +111,8 @@ function libcOf(program: string): 'gnu' | 'musl' | undefined {
   return head.includes('/ld-linux') ? 'gnu' : undefined;
 }
 
-function loadPackage(name: string, { from, version }: Surroundings): FoundAddon | Failure {
-  const ask = createRequire(from);
+function loadPackage(name: string, around: Surroundings): FoundAddon | Failure {
+  const ask = createRequire(around.from);
   let path: string;
   let theirs: string;
   try {
@@ -122,6 +123,7 @@ function loadPackage(name: string, { from, version }: Surroundings): FoundAddon 
     return { place: `the package ${name}`, reason: missing ? 'not installed' : messageOf(cause) };
   }
   const place = `the package ${name} at ${path}`;
+  const { version } = around;
   if (theirs !== version) {
     return { place, reason: `it is of version ${theirs}, and this is aionbd ${version}` };
   }

@@ -46,6 +46,8 @@ for (const document of documents) {
       if (/^(not )?ok - /.test(line)) t.ok(line.startsWith('ok'), line.replace(/^(not )?ok - /, ''));
       else if (line.startsWith('left out - ')) t.comment(line);
     }
+    const count = (form: RegExp) => lines.filter((line) => form.test(line)).length;
+    t.comment(`${document}: ${count(/^(not )?ok - /)} steps done, ${count(/^left out - /)} left out`);
     const complete = lines.at(-1) === 'done' && lines.some((line) => line.startsWith('ok'));
     t.ok(complete, 'it is followed to the end');
     if (!complete || lines.some((line) => line.startsWith('not ok'))) {
