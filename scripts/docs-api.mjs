@@ -54,23 +54,23 @@ async function write(folder) {
       'Method',
       'Accessor',
     ],
-    ...{
-      outputFileStrategy: 'modules',
-      // Everything is on one page, and has its own heading.
-      hidePageHeader: true,
-      hideBreadcrumbs: true,
-      useCodeBlocks: true,
-      expandObjects: false,
-      parametersFormat: 'table',
-      interfacePropertiesFormat: 'table',
-      classPropertiesFormat: 'table',
-      typeDeclarationFormat: 'table',
-      tableColumnSettings: {
-        hideInherited: true,
-        hideOverrides: true,
-        hideSources: true,
-        hideModifiers: true,
-      },
+    outputFileStrategy: 'modules',
+    // Its own names of headings are not always those that GitHub gives them.
+    useHTMLAnchors: true,
+    // Everything is on one page, and has its own heading.
+    hidePageHeader: true,
+    hideBreadcrumbs: true,
+    useCodeBlocks: true,
+    expandObjects: false,
+    parametersFormat: 'table',
+    interfacePropertiesFormat: 'table',
+    classPropertiesFormat: 'table',
+    typeDeclarationFormat: 'table',
+    tableColumnSettings: {
+      hideInherited: true,
+      hideOverrides: true,
+      hideSources: true,
+      hideModifiers: true,
     },
   });
   const project = await application.convert();

@@ -35,9 +35,17 @@ function block(token) {
       return token.rows.map((row) => tableRow(row, token.header)).join('');
     case 'space':
       return '';
+    case 'html':
+      return withoutComment(token);
     default:
       throw new Error(`no rule for ${token.type} in a manual page: ${token.raw}`);
   }
+}
+
+/** Comments are for programs that read the document. */
+function withoutComment({ raw }) {
+  if (/^<!--[\s\S]*-->\s*$/.test(raw)) return '';
+  throw new Error(`no rule for HTML in a manual page: ${raw}`);
 }
 
 /** Sections are in capitals, as manual pages have them, but for those that are named by a command. */

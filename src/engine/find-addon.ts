@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { AionbdError } from '../errors.js';
@@ -36,7 +36,6 @@ const requireHere = createRequire(import.meta.url);
 
 /** This process and this package; both lie two levels up from `src/engine` as from `dist/engine` and bundles. */
 export function ownSurroundings(override?: string): Surroundings {
-  const { version } = requireHere('../../package.json') as { version: string };
   return {
     override,
     platform: process.platform,
@@ -44,7 +43,11 @@ export function ownSurroundings(override?: string): Surroundings {
     program: process.execPath,
     from: import.meta.url,
     built: fileURLToPath(new URL('../../build/Release/aionbd.node', import.meta.url)),
-    version,
+    // Looked up only when there is a prebuilt package to compare with. Read, since to require it takes a millisecond more.
+    get version() {
+      const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+      return (JSON.parse(text) as { version: string }).version;
+    },
   };
 }
 
@@ -58,7 +61,7 @@ export function findAddon(around: Surroundings): FoundAddon {
   if (override !== undefined) {
     const found = load(override, override);
     if ('exports' in found) return found;
-    throw cannotLoad([found], 'AIONBD_ADDON names this file: correct it, or leave it out');
+    throw cannotLoad([found], 'correct the path in AIONBD_ADDON, or leave that out');
   }
   const prebuilt = findPrebuilt(around);
   if (!Array.isArray(prebuilt)) return prebuilt;
@@ -108,8 +111,8 @@ function libcOf(program: string): 'gnu' | 'musl' | undefined {
   return head.includes('/ld-linux') ? 'gnu' : undefined;
 }
 
-function loadPackage(name: string, { from, version }: Surroundings): FoundAddon | Failure {
-  const ask = createRequire(from);
+function loadPackage(name: string, around: Surroundings): FoundAddon | Failure {
+  const ask = createRequire(around.from);
   let path: string;
   let theirs: string;
   try {
@@ -120,6 +123,7 @@ function loadPackage(name: string, { from, version }: Surroundings): FoundAddon 
     return { place: `the package ${name}`, reason: missing ? 'not installed' : messageOf(cause) };
   }
   const place = `the package ${name} at ${path}`;
+  const { version } = around;
   if (theirs !== version) {
     return { place, reason: `it is of version ${theirs}, and this is aionbd ${version}` };
   }
@@ -143,14 +147,11 @@ function messageOf(cause: unknown): string {
 
 function remedy(built: string): string {
   return built.includes('/node_modules/')
-    ? 'build it, where aionbd is installed, with "npm rebuild aionbd" (for a global installation "npm rebuild -g aionbd"); that needs python3, make and g++'
-    : 'build it for this machine and this Node with "npm ci"; that needs python3, make and g++';
+    ? 'build it, where aionbd is installed, with "npm rebuild aionbd" (for a global installation "npm rebuild -g aionbd"), which needs python3, make and g++'
+    : 'build it for this machine and this Node with "npm ci", which needs python3, make and g++';
 }
 
 function cannotLoad(failures: readonly Failure[], advice: string): AionbdError {
-  const tried = failures.map(({ place, reason }) => `${place} (${reason})`).join('; ');
-  return new AionbdError(
-    'AIONBD_E_ADDON',
-    `the native addon cannot be loaded. Tried: ${tried}. Now ${advice}`,
-  );
+  const tried = failures.map(({ place, reason }) => `${place} (${reason})`).join(', ');
+  return new AionbdError('AIONBD_E_ADDON', `the native addon cannot be loaded. Tried: ${tried}; ${advice}`);
 }

@@ -154,8 +154,8 @@ export interface Server extends EventEmitter {
    */
   observation(): ServerObservation;
   /**
-   * Stops: no new connections, requests in flight are finished, new ones are answered ESHUTDOWN (or as
-   * `onStop` says), then everything is synced and closed. A second call waits for the same stop.
+   * Stops: no new connections, requests in flight are finished, new ones are answered ESHUTDOWN (or as `onStop` says), then
+   * everything is synced and closed. A second call waits for the same stop.
    *
    * @param deadlineMs connections that are not done by then are cut, ms. Default 4000
    */

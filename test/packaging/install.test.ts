@@ -109,7 +109,7 @@ t.test('the tarballs', async (t) => {
     const sources = await must('git', ['ls-files', 'addon'], { cwd: ROOT });
     for (const path of sources.split('\n').filter(Boolean)) t.ok(files.includes(path), path);
     const kinds =
-      /^(addon\/[^/]+\.(cc|h)|dist\/.*\.(js|d\.ts|html)|dist\/(THIRD-PARTY-LICENSES\.txt|man\/.*|completion\/.*)|docs\/[^/]+\.md|deploy\/.*|scripts\/install\.mjs|[^/]+)$/;
+      /^(addon\/[^/]+\.(cc|h)|dist\/.*\.(js|d\.ts|html)|dist\/(THIRD-PARTY-LICENSES\.txt|man\/.*|completion\/.*)|docs\/.*\.md|deploy\/.*|scripts\/install\.mjs|[^/]+)$/;
     t.same(
       files.filter((path) => path !== '' && !kinds.test(path)),
       [],
@@ -118,7 +118,9 @@ t.test('the tarballs', async (t) => {
     const top = new Set(files.filter(Boolean).map((path) => path.split('/')[0]));
     t.same(
       [...top].sort(),
-      'LICENSE README.md addon binding.gyp deploy dist docs package.json scripts'.split(' ').sort(),
+      'CHANGELOG.md LICENSE README.md addon binding.gyp deploy dist docs package.json scripts'
+        .split(' ')
+        .sort(),
     );
   });
 

@@ -202,6 +202,22 @@ t.test('whoever installs is told why no prebuilt package does, and nothing is th
   t.match(findPrebuilt(another), { path });
 });
 
+t.test('what is built elsewhere, without a package.json, finds the addon by the override', async (t) => {
+  const place = emptyPlace(t);
+  const nowhere: Surroundings = {
+    ...place,
+    override: ADDON,
+    get version(): string {
+      throw new Error('it is asked for');
+    },
+  };
+  t.equal(findAddon(nowhere).path, ADDON);
+  const built = addBuilt(place);
+  // A spread would ask for it.
+  const local = Object.defineProperty({ ...place }, 'version', { get: () => t.fail('it is asked for') });
+  t.equal(findAddon(local).path, built);
+});
+
 t.test('the command loads what AIONBD_ADDON names, and says in one line when that cannot be', async (t) => {
   const mine = join(scratch(t), 'mine.node');
   copyFileSync(ADDON, mine);
@@ -213,4 +229,6 @@ t.test('the command loads what AIONBD_ADDON names, and says in one line when tha
   const served = await run(process.execPath, [MAIN, 'serve', image, '--metrics', 'off'], { env });
   t.equal(served.code, 1);
   t.match(served.stderr, /^aionbd: .*\/nowhere\/aionbd\.node \(there is no such file\).*\n$/);
+  const ill = await run(process.execPath, [MAIN, 'doctor'], { env });
+  t.match(ill.stdout, /^PROBLEM +addon .*\/nowhere\/aionbd\.node \(there is no such file\)\n +-> correct /m);
 });
