@@ -55,6 +55,8 @@ async function write(folder) {
       'Accessor',
     ],
     outputFileStrategy: 'modules',
+    // Its own names of headings are not always those that GitHub gives them.
+    useHTMLAnchors: true,
     // Everything is on one page, and has its own heading.
     hidePageHeader: true,
     hideBreadcrumbs: true,

@@ -53,29 +53,3 @@ t.test('docs/cli.md has the defaults of the flags', async (t) => {
     t.equal(table.find(([cell]) => cell?.includes(`${flag} `))?.[1], `\`${value}\``, flag);
   }
 });
-
-t.test('links between the documents lead somewhere', async (t) => {
-  const paths = [
-    'README.md',
-    'docs/install.md',
-    'docs/cli.md',
-    'docs/errors.md',
-    'docs/metrics.md',
-    'docs/logs.md',
-    'docs/hooks.md',
-  ];
-  for (const path of paths) {
-    const text = read(path);
-    for (const [, target = ''] of text.matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {
-      if (!target.startsWith('http')) {
-        t.ok(read(new URL(target, `file:///${path}`).pathname.slice(1)), `${path}: ${target}`);
-      }
-    }
-    const anchors = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
-      title.toLowerCase().replaceAll(' ', '-'),
-    );
-    for (const [, anchor = ''] of text.matchAll(/\]\(#([^)]+)\)/g)) {
-      t.ok(anchors.includes(anchor), `${path}: #${anchor}`);
-    }
-  }
-});
