@@ -19,7 +19,11 @@ start_unit() {
     line=$(sed -n 's/^ExecStart=//p' "$checkout/deploy/systemd/aionbd-attach@.service")
     line=${line//%i/nbd0}
     line=${line/#\/usr\/bin/$checkout/deploy/attach}
-    eval "exec $line" >/run/attach.log 2>&1 &
+    # With no more rights than the unit has.
+    local rights
+    rights=$(sed -n 's/^CapabilityBoundingSet=//p' "$checkout/deploy/systemd/aionbd-attach@.service")
+    rights=$(tr 'A-Z ' 'a-z,' <<<"${rights//CAP_/+}")
+    eval "exec setpriv --bounding-set=-all,$rights --no-new-privs $line" >/run/attach.log 2>&1 &
     UNIT=$!
 }
 
@@ -86,9 +90,16 @@ for over in tcp unix; do
     [ "$over" = unix ] || ok "over $over: the filesystem grows on the device that has grown" resize2fs "$DEV"
     ok "over $over: it unmounts" umount /mnt/nbd
     ok "over $over: e2fsck finds nothing to mend" clean "$DEV"
-    kill -TERM "$UNIT"
-    wait "$UNIT"
-    equal "over $over: SIGTERM ends it" $? 0
+    if [ "$over" = tcp ]; then
+        kill -TERM "$UNIT"
+        wait "$UNIT"
+        equal "over $over: SIGTERM ends it" $? 0
+    else
+        nbd-client -d "$DEV" >/run/detach.log
+        within 40 said 'detached by somebody else'
+        wait "$UNIT"
+        equal "over $over: it ends when somebody else has detached the device" $? 1
+    fi
     ok "over $over: and detaches the device" detached
     equal "over $over: no connection stays open" "$(within 5 no_connection $over; connections $over)" 0
     stop_server "over $over: SIGTERM ends the server without clients"
