@@ -7,6 +7,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 checkout=$PWD
+[ -d node_modules/marked ] || {
+  echo "what follows the documents needs the packages of this checkout: run npm ci first" >&2
+  exit 1
+}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
