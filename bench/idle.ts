@@ -23,7 +23,7 @@ const USAGE = `Usage: npm run bench:idle -- [--connections N] [--settle S] [--tr
 Memory of aionbd per idle connection.
 
   --connections N   default 1000
-  --settle S        seconds of quiet before each look; default 5
+  --settle S        seconds of quiet before each look; default 12: buffer memory goes back after ten
   --transport KIND  unix or tcp; default unix
   --out DIR         write idle.json and idle.md there
 `;
@@ -169,7 +169,7 @@ function readOptions(): Options | undefined {
     const { values } = parseArgs({
       options: {
         connections: { type: 'string', default: '1000' },
-        settle: { type: 'string', default: '5' },
+        settle: { type: 'string', default: '12' },
         transport: { type: 'string', default: 'unix' },
         out: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
