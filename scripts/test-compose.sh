@@ -59,9 +59,18 @@ soon() {
   return 1
 }
 
+# podman-compose 1.0 names the file's network besides the host's, which podman refuses.
 cat >"$work/podman" <<EOF2
-#!/bin/sh
-exec podman --root "$keep/store" --runroot "$keep/run" --storage-driver overlay --cgroup-manager cgroupfs --events-backend file --runtime runc "\$@"
+#!/bin/bash
+arguments=()
+while [ \$# -gt 0 ]; do
+  case \$1 in
+  --net | --network-alias) shift ;;
+  *) arguments+=("\$1") ;;
+  esac
+  shift
+done
+exec podman --root "$keep/store" --runroot "$keep/run" --storage-driver overlay --cgroup-manager cgroupfs --events-backend file --runtime runc "\${arguments[@]}"
 EOF2
 chmod 755 "$work/podman"
 # What has to be different here: the image that is there, and no bridge.
@@ -72,6 +81,7 @@ services:
     network_mode: host
     ulimits:
       nofile: 4096
+      nproc: 4096
 EOF2
 mkdir "$work/images"
 truncate -s 64M "$work/images/disk.img"
@@ -81,6 +91,11 @@ export AIONBD_IMAGES=$work/images
 echo "# engine: $(podman --version), $(podman-compose version 2>/dev/null | grep -i '^podman-compose' | head -1)"
 check 'podman-compose starts the service aionbd' "${compose[@]}" up -d --no-build aionbd
 name=$("$work/podman" ps --format '{{.Names}}' | head -1)
+[ -n "$name" ] || {
+  "${compose[@]}" up -d --no-build aionbd || true
+  echo "the container does not run" >&2
+  exit 1
+}
 check 'it serves' soon nbdinfo --size nbd://127.0.0.1:10809/disk.img
 check 'what a client writes it can read again' qemu-io -f raw -c 'write -P 0x5a 1M 1M' -c 'read -P 0x5a 1M 1M' nbd://127.0.0.1:10809/disk.img
 is_healthy() { "$work/podman" healthcheck run "$name"; }
