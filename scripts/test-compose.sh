@@ -35,21 +35,7 @@ finish() {
 }
 trap finish EXIT
 
-passed=0
-failed=0
-# check WHAT COMMAND...
-check() {
-  local what=$1
-  shift
-  if "$@" >"$work/out" 2>&1; then
-    passed=$((passed + 1))
-    echo "ok    $what"
-  else
-    failed=$((failed + 1))
-    echo "FAIL  $what"
-    sed 's/^/      /' "$work/out"
-  fi
-}
+. scripts/checks.sh
 # soon COMMAND...: within 20 s.
 soon() {
   for _ in $(seq 100); do

@@ -25,21 +25,7 @@ finish() {
 }
 trap finish EXIT
 
-passed=0
-failed=0
-# check WHAT COMMAND...
-check() {
-  local what=$1
-  shift
-  if "$@" >"$work/out" 2>&1; then
-    passed=$((passed + 1))
-    echo "OK    $what"
-  else
-    failed=$((failed + 1))
-    echo "FAIL  $what"
-    sed 's/^/      /' "$work/out"
-  fi
-}
+. scripts/checks.sh
 
 tarballs=${1:-$work/tarballs}
 if [ $# = 0 ]; then
