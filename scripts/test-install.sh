@@ -15,6 +15,11 @@ for program in mmdebstrap qemu-io npm node unshare; do
   }
 done
 
+[ -d node_modules/marked ] || {
+  echo "the tarballs are made with the packages of this checkout: run npm ci first" >&2
+  exit 1
+}
+
 work=$(mktemp -d)
 server=
 registry=
