@@ -54,7 +54,8 @@ t.test('lines on a terminal are in colour unless NO_COLOR is set', async (t) => 
     ['', true],
     ['NO_COLOR=1', false],
   ] as const) {
-    const inner = `env -u NO_COLOR -u FORCE_COLOR TERM=xterm-256color ${setting} '${process.execPath}' '${file}'`;
+    // Nothing of the environment of the tests: Node looks at CI, TERM_PROGRAM and many others, too.
+    const inner = `env -i TERM=xterm-256color ${setting} '${process.execPath}' '${file}'`;
     const { code, stdout } = await run('script', ['-qec', inner, '/dev/null'], { env: { SHELL: '/bin/sh' } });
     t.equal(code, 0, stdout);
     t.match(stdout, /INFO.*message/);
