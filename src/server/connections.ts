@@ -211,6 +211,7 @@ export class Connections implements CompletionSink, Home {
     const { number, peer } = connection;
     const record = this.#record.connect(connection.id);
     const client = new Client(number, target, peer, record, block, FRAME_BYTES, start, end, terms);
+    const others = this.#clients();
     connection.client = client;
     connection.session = this.#sessionOf(connection, target, terms, record);
     const { replies, metaContexts, reactor } = connection.session;
@@ -224,7 +225,7 @@ export class Connections implements CompletionSink, Home {
     });
     this.#events.began(infoOf(connection));
     if (this.#registry.shuttingDown && this.#refusesInStop) this.#transmission.refuseNew(client);
-    this.#transmission.open(client);
+    this.#transmission.open(client, others);
   }
 
   #sessionOf(

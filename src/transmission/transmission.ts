@@ -88,13 +88,29 @@ export class Transmission {
     this.#departures = new Departures(ring);
   }
 
-  /** Begins with the bytes that the client's buffer already holds. */
-  open(client: Client): void {
+  /**
+   * Begins with the bytes that the client's buffer already holds. `others` are the clients that are already there: one of them
+   * may have been this one, whose end nobody has noticed yet.
+   */
+  open(client: Client, others: readonly Client[]): void {
+    for (const other of others) if (other.target.volume === client.target.volume) this.#endBefore(other);
     client.target.record.connected();
     client.record.received(client.end - client.start);
     // Only replies in chunks can say that there is a hole.
     if (client.replies !== REPLIES_SIMPLE) this.#scan.want(client.target.volume);
     this.#intake.advance(client);
+  }
+
+  /**
+   * What a client that is gone has not begun does not start any more, and what it has begun is done before what comes now: a
+   * successor may send it again, or something newer. The end of its stream may wait behind requests that were not read yet.
+   */
+  #endBefore(client: Client): void {
+    if (client.status === STATUS_DEAD) return;
+    const stream = this.#departures.look(client);
+    if (stream === STREAM_OPEN) return;
+    if (stream === STREAM_DIED && client.status === STATUS_OPEN) this.drop(client, CLOSED_BY_CLIENT);
+    else this.#forEachJob(client, (job) => this.#jobs.outlive(job));
   }
 
   /** A RECV of this client: bytes, 0 at the end of the stream, or a negative errno. */
@@ -260,15 +276,20 @@ export class Transmission {
     client.writeJob = NONE;
     client.writeRequest = NONE;
     // Ending waiting jobs ends requests, hence jobs first; a request whose jobs run goes when they are done.
-    for (let job = 0; job < this.#jobCapacity; job++) {
-      if (this.#jobs.isRunning(job) && this.#requests.client[this.#jobs.owner[job]!] === client) {
-        if (client.tookLeave) this.#jobs.outlive(job);
-        else this.#jobs.abandon(job);
-      }
-    }
+    this.#forEachJob(client, (job) => {
+      if (client.tookLeave) this.#jobs.outlive(job);
+      else this.#jobs.abandon(job);
+    });
     for (let request = 0; request < this.#requests.capacity; request++) {
       if (this.#requests.isTaken(request) && this.#requests.client[request] === client)
         this.#forget(client, request);
+    }
+  }
+
+  /** Those that have been started and have not ended. */
+  #forEachJob(client: Client, act: (job: number) => void): void {
+    for (let job = 0; job < this.#jobCapacity; job++) {
+      if (this.#jobs.isRunning(job) && this.#requests.client[this.#jobs.owner[job]!] === client) act(job);
     }
   }
 

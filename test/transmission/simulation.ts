@@ -243,12 +243,13 @@ export class Simulation {
     const peer = new SimulatedPeer(number, terms, this.#witness.client());
     const buffer = this.slab.take(FRAME_BYTES);
     if (buffer < 0) throw new Error('no memory for another connection');
+    const others = this.peers.flatMap((other) => (other && !other.isClosed ? other.client : []));
     this.peers[number] = peer;
     this.#everConnected.push(peer);
     const record = this.record.connect(number + 1);
     const memory = [buffer, FRAME_BYTES, buffer, buffer] as const;
     peer.client = new Client(number, this.target, 'simulated', record, ...memory, { replies, metaContexts });
-    this.transmission.open(peer.client);
+    this.transmission.open(peer.client, others);
     return peer;
   }
 

@@ -66,6 +66,30 @@ t.test('the WRITE of a client that died while it waited does not undo that of it
   t.pass('with 40 seeds');
 });
 
+t.test('nor does a WRITE of one whose end nobody has noticed when its successor comes', async (t) => {
+  for (const hasRead of [true, false]) {
+    for (const offset of [0, 3]) {
+      for (let seed = 1; seed <= 60; seed++) {
+        const simulation = new Simulation({ sizeBytes: MiB, unitBytes: 512, seed });
+        const old = simulation.connect({ replies: MODES[seed % 3]! });
+        old.push(old.bytesOf({ ...write(1n, OLD), offset }, { ...write(2n, OLD), offset }));
+        // The server knows of these requests, or they are still in the socket.
+        if (hasRead) while (old.input.length > 0) simulation.run(1);
+        old.hasLeft = true;
+        const successor = simulation.connect();
+        successor.send({ ...write(3n, NEW), offset });
+        simulation.run();
+        const found = simulation.image.subarray(offset, offset + 4096);
+        if (!found.equals(Buffer.alloc(4096, NEW)))
+          t.fail(`seed ${seed}: at ${offset}, ${hasRead ? 'read' : 'unread'}: ${found[0]}`);
+        if (!old.isClosed || successor.replies.length !== 1 || simulation.faults.length > 0)
+          t.fail(`seed ${seed}: ${simulation.faults.join('; ')}`);
+      }
+    }
+  }
+  t.pass('with 60 seeds');
+});
+
 t.test('what a client waited for is carried out if it said DISC, wherever that lies', async (t) => {
   for (const replies of MODES) {
     for (let seed = 1; seed <= 20; seed++) {
