@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { SEARCH_PATH } from './packages.mjs';
 import { Report } from './report.mjs';
+import { translate, translated } from './test-modules.mjs';
 
 const env = { ...process.env, PATH: SEARCH_PATH };
 
@@ -17,8 +18,10 @@ const env = { ...process.env, PATH: SEARCH_PATH };
 export async function runTap(args, { verbose = false, testEnv = {} } = {}) {
   const scratch = mkdtempSync(join(tmpdir(), 'aionbd-test-'));
   const report = new Report({ verbose });
+  const modules = join(scratch, 'modules');
+  await translate(modules);
   const forTests = Object.entries(testEnv).map(([key, value]) => `--test-env=${key}=${value}`);
-  const tap = spawn('node_modules/.bin/tap', ['run', '--reporter=tap', '--no-color', ...forTests, ...args], {
+  const tap = spawn('node_modules/.bin/tap', ['run', '--reporter=tap', '--no-color', ...translated(modules), ...forTests, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...env, AIONBD_TEST_DIR: scratch },
   });
