@@ -21,10 +21,14 @@ export async function runTap(args, { verbose = false, testEnv = {} } = {}) {
   const modules = join(scratch, 'modules');
   await translate(modules);
   const forTests = Object.entries(testEnv).map(([key, value]) => `--test-env=${key}=${value}`);
-  const tap = spawn('node_modules/.bin/tap', ['run', '--reporter=tap', '--no-color', ...translated(modules), ...forTests, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...env, AIONBD_TEST_DIR: scratch },
-  });
+  const tap = spawn(
+    'node_modules/.bin/tap',
+    ['run', '--reporter=tap', '--no-color', ...translated(modules), ...forTests, ...args],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...env, AIONBD_TEST_DIR: scratch },
+    },
+  );
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => tap.kill(signal));
   const ended = new Promise((resolve) => tap.on('close', (code, signal) => resolve(code ?? signal)));
   for await (const line of createInterface({ input: tap.stdout })) report.line(line);

@@ -39,6 +39,7 @@ const LARGEST_BYTES = 256 * KiB;
 const IMAGE_BYTES = 31 * MiB;
 /** A file may end anywhere; the last bytes are another way to the disk. */
 const ODD_END_BYTES = 1003;
+const ZEROES = Buffer.alloc(IMAGE_BYTES + ODD_END_BYTES);
 const ALLOCATION = 'base:allocation';
 const CHANGED_CONTEXT = 'aionbd:changed';
 
@@ -148,7 +149,10 @@ class Workload {
   ): void {
     for (const part of parts(contexts.get(client.contexts.get(ALLOCATION)!), start, end)) {
       const isZero = (part.status & ZERO) !== 0;
-      if (isZero && this.model.subarray(part.start, part.end).some((byte) => byte !== 0))
+      if (
+        isZero &&
+        !this.model.subarray(part.start, part.end).equals(ZEROES.subarray(0, part.end - part.start))
+      )
         this.mistakes.push(`BLOCK_STATUS calls [${part.start}, ${part.end}) zeroes`);
     }
     for (const part of parts(contexts.get(client.contexts.get(CHANGED_CONTEXT)!), start, end)) {

@@ -188,6 +188,21 @@ export function isAfter(session: Session, image: Buffer): boolean {
   );
 }
 
+/** Whether two sessions were answered with the same, whatever the order: what {@link digest} would find, but sooner. */
+export function areSame(some: readonly Reply[], others: readonly Reply[]): boolean {
+  const byCookie = new Map(others.map((reply) => [reply.cookie, reply]));
+  const isSame = (reply: Reply) => {
+    const other = byCookie.get(reply.cookie);
+    byCookie.delete(reply.cookie);
+    return (
+      reply.error === other?.error &&
+      reply.data.equals(other.data) &&
+      `${[...reply.contexts.keys()].sort()}` === `${[...other.contexts.keys()].sort()}`
+    );
+  };
+  return some.length === others.length && some.every(isSame);
+}
+
 /** What the replies say, whatever their order, and whatever was allocated when. */
 export function digest(replies: readonly Reply[]): string {
   return replies
