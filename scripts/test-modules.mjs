@@ -40,7 +40,7 @@ export async function translate(folder) {
 
 /** Arguments for tap with which its test processes take what `translate` has put into `folder`. */
 export function translated(folder) {
-  const loader = pathToFileURL(join(ROOT, 'scripts/test-loader.mjs'));
+  const loader = pathToFileURL(join(ROOT, 'scripts/test-import.mjs'));
   loader.searchParams.set('folder', folder);
   // The first keeps tap's own loader out, whatever tap says about the versions of Node.js that need it.
   return ['--test-env=TAP_TYPE_STRIP_ONLY=1', `--node-arg=--import=${loader}`];
