@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { SEARCH_PATH } from './packages.mjs';
 import { Report } from './report.mjs';
+import { testEnvironment } from './test-environment.mjs';
 import { translate, translated } from './test-modules.mjs';
 
-const env = { ...process.env, PATH: SEARCH_PATH };
+const env = { ...testEnvironment(process.env), PATH: SEARCH_PATH };
 
 /**
  * Runs tap with `args` (options and files), prints the report and, as the last line, the sum. `testEnv` goes to the
