@@ -1,12 +1,13 @@
-# A file system on the device: made, filled, checked, detached, attached again, for each way to attach.
+# A file system on the device: made, filled, checked, detached, attached again, for each way to attach. TCP with several
+# connections, and a Unix socket with one, are what restart.sh has.
 
 mkfs.ext4 -q /dev/ram0
 mkdir /mnt/ram /mnt/nbd /mnt/tree
 mount /dev/ram0 /mnt/ram
-truncate -s 64M /mnt/ram/disk.img
+truncate -s 32M /mnt/ram/disk.img
 
 # A tree of many small files, some large ones, and awkward sizes.
-for d in 1 2 3 4; do
+for d in 1 2; do
     mkdir "/mnt/tree/$d"
     for f in 1 2 3 4 5 6 7 8 9 10; do head -c $((f * f * 977 + d)) /dev/urandom >"/mnt/tree/$d/$f"; done
 done
@@ -14,11 +15,11 @@ head -c 5000011 /dev/urandom >/mnt/tree/large
 want=$(checksums /mnt/tree)
 
 serve /mnt/ram/disk.img
-for variant in "tcp 1" "unix 4" "tcp 4" "unix 1"; do
+for variant in "tcp 1" "unix 4"; do
     set -- $variant
     as="attached over $1 with -C $2"
     attach "$1" "$2" -b 4096 || give_up "nbd-client attaches over $1 with -C $2"
-    equal "$as: the device has the size of the file" "$(blockdev --getsize64 "$DEV")" $((64 << 20))
+    equal "$as: the device has the size of the file" "$(blockdev --getsize64 "$DEV")" $((32 << 20))
     equal "$as: that many connections are open" "$(connections "$1")" "$2"
     ok "$as: mkfs.ext4 makes a file system" mkfs.ext4 -q -F "$DEV"
     ok "$as: it mounts" mount "$DEV" /mnt/nbd
