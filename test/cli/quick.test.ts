@@ -3,6 +3,9 @@ import t from 'tap';
 import { readCommandLine } from '../../src/cli/command-line.js';
 import { readServeQuickly } from '../../src/cli/quick.js';
 
+/** yargs makes its help for each command line that it reads, which takes its time. */
+const RUNS = 400;
+
 t.test('a plain serve command line needs no yargs', async (t) => {
   const argv =
     'serve a.img -l h:1 --listen=h:2 -e name=x,path=y --read-only --direct=on --metrics off b.img -- --c';
@@ -109,7 +112,7 @@ t.test('whatever is read without yargs, yargs reads alike', async (t) => {
         throw new Error(`yargs read ${JSON.stringify(command)}`);
       }
     }),
-    { numRuns: 1000 },
+    { numRuns: RUNS },
   );
-  t.ok(quickCount > 100, `${quickCount} of 1000 command lines were plain`);
+  t.ok(quickCount > RUNS / 10, `${quickCount} of ${RUNS} command lines were plain`);
 });
