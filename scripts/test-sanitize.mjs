@@ -68,7 +68,7 @@ function build() {
   symlinkSync(resolve('node_modules'), join(FOLDER, 'node_modules'));
   const result = spawnSync(
     resolve('node_modules/.bin/node-gyp'),
-    ['rebuild', '--', '-Dsanitize=address,undefined'],
+    ['rebuild', '--jobs', 'max', '--', '-Dsanitize=address,undefined'],
     {
       cwd: FOLDER,
       encoding: 'utf8',

@@ -8,7 +8,7 @@ truncate -s 128M "$image"
 
 synced=(/usr/bin/python3 -B "$checkout/test/kernel/synced.py")
 count() { wc -l </run/list; }
-more_than() { [ "$(count)" -gt "$1" ]; }
+more_than() { lines /run/list; [ "$LINES_FOUND" -gt "$1" ]; }
 said() { grep -q "$1" /run/attach.log; }
 
 # start_unit ADDRESS: what systemd does for aionbd-attach@nbd0.service, with these lines in /etc/default/aionbd-attach-nbd0.

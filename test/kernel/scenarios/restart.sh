@@ -9,7 +9,8 @@ truncate -s 128M "$image"
 synced() { /usr/bin/python3 -B "$checkout/test/kernel/synced.py" "$@"; }
 
 # both_synced FILES: whether each of the two writers has synced that many.
-both_synced() { [ "$(wc -l </run/list.a)" -ge "$1" ] && [ "$(wc -l </run/list.b)" -ge "$1" ]; }
+both_synced() { has "$1" /run/list.a && has "$1" /run/list.b; }
+has() { lines "$2"; [ "$LINES_FOUND" -ge "$1" ]; }
 
 both_there() { synced check /mnt/nbd/a /run/list.a && synced check /mnt/nbd/b /run/list.b; }
 
