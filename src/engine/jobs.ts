@@ -1,4 +1,5 @@
-import { DirtyBytes } from './dirty-bytes.js';
+import { BufferedWrites } from './buffered-writes.js';
+import { Fills, STILL_FILLING } from './fills.js';
 import { type Gate, NO_JOB } from './gate.js';
 import { JobLocks } from './job-locks.js';
 import type { ReadAhead } from './read-ahead.js';
@@ -16,7 +17,6 @@ import {
 } from './ring.js';
 import { Syncs } from './syncs.js';
 import type { Volume } from './volume.js';
-import { WriteBack } from './write-back.js';
 
 const STATE_FREE = 0;
 /** Taken; not started, or done and its block still in use. */
@@ -53,7 +53,8 @@ export interface JobSink {
 export class JobEngine {
   readonly #ring: Ring;
   readonly #sink: JobSink;
-  readonly #writeBack: WriteBack;
+  readonly #buffered: BufferedWrites;
+  readonly #fills: Fills;
   /** By file. */
   readonly #readingAhead: ReadAhead[] = [];
   readonly #syncs: Syncs;
@@ -66,8 +67,6 @@ export class JobEngine {
   readonly #state: Uint8Array;
   readonly #flags: Uint8Array;
   readonly #exclusive: Uint8Array;
-  readonly #fillsLeft: Uint8Array;
-  readonly #errno: Int32Array;
   /** Leaves zeroes that no write has met: 1 while that is still so. */
   readonly #makesHole: Uint8Array;
   /** Neighbours among the mutators of a volume, or the next of its syncs. */
@@ -90,7 +89,6 @@ export class JobEngine {
   constructor(ring: Ring, sink: JobSink, capacity: number) {
     this.#ring = ring;
     this.#sink = sink;
-    this.#writeBack = new WriteBack(ring, capacity);
     this.capacity = capacity;
     this.#free = new Int32Array(capacity);
     for (let i = 0; i < capacity; i++) this.#free[i] = capacity - 1 - i;
@@ -100,8 +98,6 @@ export class JobEngine {
     this.#state = new Uint8Array(capacity);
     this.#flags = new Uint8Array(capacity);
     this.#exclusive = new Uint8Array(capacity);
-    this.#fillsLeft = new Uint8Array(capacity);
-    this.#errno = new Int32Array(capacity);
     this.#makesHole = new Uint8Array(capacity);
     this.extentCount = new Int32Array(capacity);
     this.#next = new Int32Array(capacity).fill(NO_JOB);
@@ -112,6 +108,11 @@ export class JobEngine {
     this.data = new Float64Array(capacity);
     this.offset = new Float64Array(capacity);
     this.length = new Float64Array(capacity);
+    this.#fills = new Fills(ring, this, capacity);
+    const queue = { offset: this.offset, length: this.length, next: this.#nextGated };
+    this.#buffered = new BufferedWrites(ring, queue, capacity, (job, volume) =>
+      this.#submitBuffered(job, volume),
+    );
     this.#syncs = new Syncs(ring, this.#next, (job, errno) => this.#end(job, errno));
     const places = { offset: this.offset, length: this.length, exclusive: this.#exclusive };
     this.#locks = new JobLocks(ring, capacity, places, (job) => this.#startHolder(job));
@@ -243,7 +244,7 @@ export class JobEngine {
     }
     if (state === STATE_THROTTLED) {
       const volume = this.#volumes[job]!;
-      volume.dirty!.leave(job, this.#nextGated);
+      this.#buffered.leave(job, volume);
       this.#endMutator(job, volume, ECANCELED);
       return;
     }
@@ -255,7 +256,7 @@ export class JobEngine {
     }
     // Others may share its sync, and a READ does no harm.
     if (!isMutator(this.#op[job]!)) return;
-    if (state === STATE_FILLING) this.#errno[job] = ECANCELED;
+    if (state === STATE_FILLING) this.#fills.fail(job, ECANCELED);
     this.outlive(job);
     this.#ring.cancel(job);
   }
@@ -277,7 +278,7 @@ export class JobEngine {
   /** Takes the completions of file operations; the tag is the job. */
   complete(op: number, job: number, result: number): void {
     if (op === OP_WRITE_BACK) {
-      this.#goOnWriting(this.#writeBack.complete(job, result));
+      this.#buffered.wroteBack(job, result);
       return;
     }
     if (job >= this.capacity) {
@@ -296,7 +297,7 @@ export class JobEngine {
       this.#end(job, result < 0 ? -result : 0);
     } else {
       if (op !== OP_WRITE) this.#pass(volume.clearings);
-      else if (volume.dirty) this.#written(job, volume);
+      else if (volume.dirty) this.#buffered.written(job, volume, this.#isDurable(job));
       if (this.#makesHole[job] === 1) {
         this.#makesHole[job] = 0;
         volume.holeMakers--;
@@ -309,8 +310,11 @@ export class JobEngine {
 
   /** Whether an EIO of this job may be the one report of data of others that could not be written back. */
   #mayHideLoss(op: number, job: number, volume: Volume): boolean {
-    const durable = (this.#flags[job]! & IO_DURABLE) !== 0;
-    return durable && (op !== OP_WRITE || !volume.isDirect(this.offset[job]!));
+    return this.#isDurable(job) && (op !== OP_WRITE || !volume.isDirect(this.offset[job]!));
+  }
+
+  #isDurable(job: number): boolean {
+    return (this.#flags[job]! & IO_DURABLE) !== 0;
   }
 
   #readDone(job: number, volume: Volume, result: number): void {
@@ -411,24 +415,13 @@ export class JobEngine {
     const length = this.length[job]!;
     this.#state[job] = STATE_RUNNING;
     if (!volume.isDirect(offset)) {
-      this.#writeBuffered(job, volume);
+      if (!this.#buffered.begin(job, volume)) this.#state[job] = STATE_THROTTLED;
     } else if (volume.isAligned(offset, length)) {
       this.#ring.file(OP_WRITE, volume.directFile, this.data[job]!, length, offset, this.#flags[job]!, job);
     } else {
-      this.#fill(job, volume);
+      this.#state[job] = STATE_FILLING;
+      this.#fills.begin(job, volume);
     }
-  }
-
-  #writeBuffered(job: number, volume: Volume): void {
-    const offset = this.offset[job]!;
-    const length = this.length[job]!;
-    const { dirty } = volume;
-    if (dirty && !dirty.enter(job, DirtyBytes.ofWrite(offset, length), this.#nextGated)) {
-      this.#state[job] = STATE_THROTTLED;
-      this.#writeBack.proceed(volume);
-      return;
-    }
-    this.#submitBuffered(job, volume);
   }
 
   #submitBuffered(job: number, volume: Volume): void {
@@ -438,24 +431,6 @@ export class JobEngine {
     this.#ring.file(OP_WRITE, volume.bufferedFile, data[job]!, length[job]!, offset[job]!, flags, job);
   }
 
-  #written(job: number, volume: Volume): void {
-    const isDurable = (this.#flags[job]! & IO_DURABLE) !== 0;
-    volume.dirty!.written(DirtyBytes.ofWrite(this.offset[job]!, this.length[job]!), isDurable);
-    if (isDurable) this.#goOnWriting(volume);
-    else this.#writeBack.proceed(volume);
-  }
-
-  /** Less is dirty: what waited for that begins, as far as there is room. */
-  #goOnWriting(volume: Volume): void {
-    const dirty = volume.dirty!;
-    for (let job = dirty.firstWaiting; job !== NO_JOB; job = dirty.firstWaiting) {
-      const bytes = DirtyBytes.ofWrite(this.offset[job]!, this.length[job]!);
-      if (!dirty.release(bytes, this.#nextGated)) break;
-      this.#submitBuffered(job, volume);
-    }
-    this.#writeBack.proceed(volume);
-  }
-
   /** Other threads let the job through. */
   #startHolder(job: number): void {
     const volume = this.#volumes[job]!;
@@ -463,53 +438,19 @@ export class JobEngine {
     else this.#enter(job, volume.clearings);
   }
 
-  /**
-   * The block of an unaligned write: its whole units with the data in their middle, and behind them room for what
-   * the first and the last unit hold on disk.
-   */
-  #fill(job: number, volume: Volume): void {
-    const unit = volume.unitBytes;
-    const offset = this.offset[job]!;
-    const end = offset + this.length[job]!;
-    const start = volume.unitStart(offset);
-    const lastUnit = volume.unitStart(end);
-    const scratch = this.block[job]! + volume.unitEnd(end) - start;
-    this.#state[job] = STATE_FILLING;
-    this.#errno[job] = 0;
-    const needsFirst = offset !== start;
-    const needsLast = end !== lastUnit && !(needsFirst && lastUnit === start);
-    this.#fillsLeft[job] = (needsFirst ? 1 : 0) + (needsLast ? 1 : 0);
-    if (needsFirst) this.#ring.file(OP_READ, volume.directFile, scratch, unit, start, 0, job);
-    if (needsLast) {
-      this.#ring.file(OP_READ, volume.directFile, scratch + (needsFirst ? unit : 0), unit, lastUnit, 0, job);
-    }
-  }
-
   #filled(job: number, volume: Volume, result: number): void {
-    if (result < 0) this.#errno[job] = -result;
-    else if (result < volume.unitBytes) this.#errno[job] = EIO;
-    if (--this.#fillsLeft[job]! > 0) return;
-    if (this.#errno[job] !== 0) {
-      this.#endMutator(job, volume, this.#errno[job]!);
+    const errno = this.#fills.filled(job, volume, result);
+    if (errno === STILL_FILLING) return;
+    if (errno !== 0) {
+      this.#endMutator(job, volume, errno);
       return;
     }
-    const unit = volume.unitBytes;
-    const offset = this.offset[job]!;
-    const end = offset + this.length[job]!;
-    const start = volume.unitStart(offset);
-    const lastUnit = volume.unitStart(end);
-    const block = this.block[job]!;
-    const coveringEnd = volume.unitEnd(end);
-    const scratch = block + coveringEnd - start;
-    const bytes = this.#ring.bytes;
-    if (offset !== start) bytes.copyWithin(block, scratch, scratch + offset - start);
-    if (end !== coveringEnd) {
-      const unitOnDisk = offset !== start && lastUnit !== start ? scratch + unit : scratch;
-      bytes.copyWithin(block + end - start, unitOnDisk + end - lastUnit, unitOnDisk + unit);
-    }
     this.#state[job] = STATE_RUNNING;
+    const offset = this.offset[job]!;
+    const start = volume.unitStart(offset);
+    const covering = volume.unitEnd(offset + this.length[job]!) - start;
     const flags = this.#flags[job]! & IO_DURABLE;
-    this.#ring.file(OP_WRITE, volume.directFile, block, coveringEnd - start, start, flags, job);
+    this.#ring.file(OP_WRITE, volume.directFile, this.block[job]!, covering, start, flags, job);
   }
 
   #endMutator(job: number, volume: Volume, errno: number): void {
