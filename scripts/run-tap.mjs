@@ -20,7 +20,13 @@ export async function runTap(args, { verbose = false, testEnv = {} } = {}) {
   const scratch = mkdtempSync(join(tmpdir(), 'aionbd-test-'));
   const report = new Report({ verbose });
   const modules = join(scratch, 'modules');
-  await translate(modules);
+  try {
+    await translate(modules);
+  } catch (error) {
+    console.log(`FAIL  ${error.message}`);
+    sweep(scratch);
+    return sum(0, 1);
+  }
   const forTests = Object.entries(testEnv).map(([key, value]) => `--test-env=${key}=${value}`);
   const tap = spawn(
     'node_modules/.bin/tap',
