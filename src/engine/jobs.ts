@@ -1,6 +1,8 @@
 import { BufferedWrites } from './buffered-writes.js';
+import { Changes } from './changes.js';
 import { Fills, STILL_FILLING } from './fills.js';
 import { type Gate, NO_JOB } from './gate.js';
+import { HoleMakers } from './hole-makers.js';
 import { JobLocks } from './job-locks.js';
 import type { ReadAhead } from './read-ahead.js';
 import {
@@ -55,6 +57,8 @@ export class JobEngine {
   readonly #sink: JobSink;
   readonly #buffered: BufferedWrites;
   readonly #fills: Fills;
+  readonly #changes: Changes;
+  readonly #holeMakers: HoleMakers;
   /** By file. */
   readonly #readingAhead: ReadAhead[] = [];
   readonly #syncs: Syncs;
@@ -66,12 +70,6 @@ export class JobEngine {
   readonly #op: Uint8Array;
   readonly #state: Uint8Array;
   readonly #flags: Uint8Array;
-  readonly #exclusive: Uint8Array;
-  /** Leaves zeroes that no write has met: 1 while that is still so. */
-  readonly #makesHole: Uint8Array;
-  /** Neighbours among the mutators of a volume, or the next of its syncs. */
-  readonly #next: Int32Array;
-  readonly #previous: Int32Array;
   /** The next that waits at the same gate. */
   readonly #nextGated: Int32Array;
 
@@ -97,24 +95,22 @@ export class JobEngine {
     this.#op = new Uint8Array(capacity);
     this.#state = new Uint8Array(capacity);
     this.#flags = new Uint8Array(capacity);
-    this.#exclusive = new Uint8Array(capacity);
-    this.#makesHole = new Uint8Array(capacity);
     this.extentCount = new Int32Array(capacity);
-    this.#next = new Int32Array(capacity).fill(NO_JOB);
-    this.#previous = new Int32Array(capacity).fill(NO_JOB);
     this.#nextGated = new Int32Array(capacity).fill(NO_JOB);
     this.owner = new Int32Array(capacity);
     this.block = new Float64Array(capacity);
     this.data = new Float64Array(capacity);
     this.offset = new Float64Array(capacity);
     this.length = new Float64Array(capacity);
+    this.#changes = new Changes(capacity, this);
+    this.#holeMakers = new HoleMakers(capacity, this.#changes, this, this.#op);
     this.#fills = new Fills(ring, this, capacity);
     const queue = { offset: this.offset, length: this.length, next: this.#nextGated };
     this.#buffered = new BufferedWrites(ring, queue, capacity, (job, volume) =>
       this.#submitBuffered(job, volume),
     );
-    this.#syncs = new Syncs(ring, this.#next, (job, errno) => this.#end(job, errno));
-    const places = { offset: this.offset, length: this.length, exclusive: this.#exclusive };
+    this.#syncs = new Syncs(ring, capacity, (job, errno) => this.#end(job, errno));
+    const places = { offset: this.offset, length: this.length, exclusive: this.#changes.exclusive };
     this.#locks = new JobLocks(ring, capacity, places, (job) => this.#startHolder(job));
   }
 
@@ -130,7 +126,7 @@ export class JobEngine {
     const job = this.#free[--this.#freeCount]!;
     this.#state[job] = STATE_IDLE;
     this.#volumes[job] = volume;
-    this.#exclusive[job] = 0;
+    this.#changes.exclusive[job] = 0;
     this.owner[job] = owner;
     this.block[job] = -1;
     return job;
@@ -174,7 +170,8 @@ export class JobEngine {
     this.#flags[job] = flags;
     const volume = this.#volumes[job]!;
     const offset = this.offset[job]!;
-    this.#exclusive[job] = volume.isDirect(offset) && !volume.isAligned(offset, this.length[job]!) ? 1 : 0;
+    const isMended = volume.isDirect(offset) && !volume.isAligned(offset, this.length[job]!);
+    this.#changes.exclusive[job] = isMended ? 1 : 0;
     this.#startMutator(job, volume);
   }
 
@@ -265,8 +262,7 @@ export class JobEngine {
   outlive(job: number): void {
     if (!this.isRunning(job) || !isMutator(this.#op[job]!)) return;
     const volume = this.#volumes[job]!;
-    volume.exclusiveMutators += 1 - this.#exclusive[job]!;
-    this.#exclusive[job] = 1;
+    this.#changes.makeExclusive(job, volume);
     if (volume.locks !== undefined) this.#locks.abandon(job, volume);
   }
 
@@ -298,11 +294,7 @@ export class JobEngine {
     } else {
       if (op !== OP_WRITE) this.#pass(volume.clearings);
       else if (volume.dirty) this.#buffered.written(job, volume, this.#isDurable(job));
-      if (this.#makesHole[job] === 1) {
-        this.#makesHole[job] = 0;
-        volume.holeMakers--;
-        if (result >= 0) volume.map.zeroed(this.offset[job]!, this.offset[job]! + this.length[job]!);
-      }
+      if (volume.holeMakers > 0) this.#holeMakers.end(job, volume, result);
       if (result === -EIO && this.#mayHideLoss(op, job, volume)) volume.syncErrno = EIO;
       this.#endMutator(job, volume, result < 0 ? -result : 0);
     }
@@ -347,62 +339,17 @@ export class JobEngine {
     if (volume.locks !== undefined) this.#locks.arrive(job);
     if (this.#op[job] === OP_WRITE) {
       volume.map.written(this.offset[job]!, this.length[job]!);
-      if (volume.holeMakers > 0) this.#spoilHoles(job, volume);
+      if (volume.holeMakers > 0) this.#holeMakers.meet(job, volume);
     } else {
       volume.map.changed(this.offset[job]!, this.length[job]!);
     }
-    const last = volume.lastMutator;
-    this.#previous[job] = last;
-    this.#next[job] = NO_JOB;
-    if (last === NO_JOB) volume.firstMutator = job;
-    else this.#next[last] = job;
-    volume.lastMutator = job;
-    volume.exclusiveMutators += this.#exclusive[job]!;
-    if (volume.exclusiveMutators > 0 && this.#mustWait(job, volume)) {
+    this.#changes.add(job, volume);
+    if (volume.exclusiveMutators > 0 && this.#changes.mustWait(job, volume)) {
       this.#state[job] = STATE_WAITING;
       volume.waitingMutators++;
     } else {
       this.#runMutator(job, volume);
     }
-  }
-
-  /** A write starts where zeroes are being made: which of the two will be there in the end, nobody knows. */
-  #spoilHoles(write: number, volume: Volume): void {
-    for (let job = volume.firstMutator; job !== NO_JOB; job = this.#next[job]!) {
-      if (this.#makesHole[job] !== 1 || !this.#overlap(job, write)) continue;
-      this.#makesHole[job] = 0;
-      volume.holeMakers--;
-    }
-  }
-
-  /** Zeroes are about to be made; they stay zeroes if no write that has started meets them. */
-  #beginHole(job: number, volume: Volume): void {
-    if (!volume.map.remembersZeroes) return;
-    for (let other = volume.firstMutator; other !== NO_JOB; other = this.#next[other]!) {
-      if (this.#op[other] === OP_WRITE && this.#overlap(job, other)) return;
-    }
-    this.#makesHole[job] = 1;
-    volume.holeMakers++;
-  }
-
-  #overlap(one: number, other: number): boolean {
-    const start = this.offset[one]!;
-    const otherStart = this.offset[other]!;
-    return start < otherStart + this.length[other]! && otherStart < start + this.length[one]!;
-  }
-
-  /** Whether an older job overlaps in units, and one of the two is exclusive. */
-  #mustWait(job: number, volume: Volume): boolean {
-    const start = volume.unitStart(this.offset[job]!);
-    const end = volume.unitEnd(this.offset[job]! + this.length[job]!);
-    const exclusive = this.#exclusive[job] === 1;
-    for (let other = this.#previous[job]!; other !== NO_JOB; other = this.#previous[other]!) {
-      if (!exclusive && this.#exclusive[other] === 0) continue;
-      const otherStart = volume.unitStart(this.offset[other]!);
-      const otherEnd = volume.unitEnd(this.offset[other]! + this.length[other]!);
-      if (otherStart < end && start < otherEnd) return true;
-    }
-    return false;
   }
 
   #runMutator(job: number, volume: Volume): void {
@@ -454,22 +401,18 @@ export class JobEngine {
   }
 
   #endMutator(job: number, volume: Volume, errno: number): void {
-    const previous = this.#previous[job]!;
-    const next = this.#next[job]!;
-    if (previous === NO_JOB) volume.firstMutator = next;
-    else this.#next[previous] = next;
-    if (next === NO_JOB) volume.lastMutator = previous;
-    else this.#previous[next] = previous;
-    volume.exclusiveMutators -= this.#exclusive[job]!;
+    const next = this.#changes.remove(job, volume);
     if (volume.locks !== undefined) this.#locks.release(job, volume);
-    if (volume.waitingMutators > 0) this.#wakeMutators(volume, next);
+    if (volume.waitingMutators > 0) this.#wakeMutators(job, next, volume);
     this.#end(job, errno);
   }
 
-  /** Starts the younger jobs that nothing holds up any more. */
-  #wakeMutators(volume: Volume, from: number): void {
-    for (let job = from; job !== NO_JOB; job = this.#next[job]!) {
-      if (this.#state[job] !== STATE_WAITING || this.#mustWait(job, volume)) continue;
+  /** Starts the younger jobs, from `first` on, that `ended` has held up and nothing does any more. */
+  #wakeMutators(ended: number, first: number, volume: Volume): void {
+    for (let job = first; job !== NO_JOB; job = this.#changes.after(job)) {
+      // Many may wait, and to ask of each for all older ones takes the square of that.
+      if (this.#state[job] !== STATE_WAITING || !this.#changes.meet(ended, job, volume)) continue;
+      if (this.#changes.mustWait(job, volume)) continue;
       volume.waitingMutators--;
       this.#runMutator(job, volume);
     }
@@ -504,7 +447,7 @@ export class JobEngine {
 
   #clear(job: number, volume: Volume): void {
     this.#state[job] = STATE_RUNNING;
-    this.#beginHole(job, volume);
+    this.#holeMakers.begin(job, volume);
     const flags = this.#flags[job]!;
     this.#ring.file(this.#op[job]!, volume.clearFile, 0, this.length[job]!, this.offset[job]!, flags, job);
   }
