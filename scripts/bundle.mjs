@@ -55,13 +55,18 @@ writeFileSync(LICENSES, licensesOf([...Object.keys(metafile.inputs), ...pageInpu
 
 /**
  * esbuild makes `var` of every `const` and `class` at the top level of a module. V8 builds the value of a `const` into machine code that it
- * optimizes, with all that follows from it; a `var` it reads and checks each time. So they are made `const` again, unless a package assigns to one later.
+ * optimizes, with all that follows from it; a `var` it reads and checks each time. So they are made `const` again, if nothing in the file looks as if it assigned
+ * to them later (by destructuring nobody does that to a name that begins with a capital).
  */
 function keepConstants(files) {
   for (const file of files.filter((name) => name.endsWith('.js'))) {
     const code = readFileSync(file, 'utf8');
-    const isConstant = (name) =>
-      code.match(new RegExp(`(?<![\\w$.])${name.replaceAll('$', '\\$')} =(?!=)`, 'g')).length === 1;
+    const assignments = (name) => {
+      const it = name.replaceAll('$', '\\$');
+      const operator = String.raw`(<<|>>>?|\*\*|&&|\|\||\?\?|[-+*/%&|^])?=(?![=>])|\+\+|--`;
+      return new RegExp(String.raw`(?<![\w$.])${it} *(${operator})|(\+\+|--)${it}(?![\w$])`, 'g');
+    };
+    const isConstant = (name) => code.match(assignments(name)).length === 1;
     writeFileSync(
       file,
       code.replaceAll(TOP_LEVEL_CONSTANT, (found, name) => (isConstant(name) ? `const ${name} =` : found)),
