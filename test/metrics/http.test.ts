@@ -15,7 +15,7 @@ const ANY_PORT: PageAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 };
 /** Far more than the buffers of a socket hold. */
 const BIG_BYTES = 32 * MiB;
 const STILL_MS = 500;
-const WAIT_MS = 30_000;
+const WAIT_MS = 15_000;
 
 /** As the server on the watching thread, but here. */
 class Page {
