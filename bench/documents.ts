@@ -5,7 +5,14 @@ import { PLACES } from './perf-script.js';
 import { clientsLimit, type ProfileResults } from './profile-results.js';
 import { formatReadme } from './readme.js';
 import { medianOf, metricsOf, type SuiteResults } from './results.js';
-import { formatCase, formatMachine, formatNumber, formatOverview, markdownTable } from './tables.js';
+import {
+  formatCase,
+  formatMachine,
+  formatNumber,
+  formatOverview,
+  formatPace,
+  markdownTable,
+} from './tables.js';
 import { formatVerdicts, judgeTargets } from './targets.js';
 
 // The measured parts of docs/performance.md, and the one of README.md. Each has a place of its own there,
@@ -170,7 +177,7 @@ export function formatProfiles({ profiles, machine }: ProfileResults): string {
       ["of the server's time", ...PLACES],
       profiles.map((profile) => [name(profile), ...PLACES.map((place) => percent(profile.shares[place]))]),
     ),
-    `aionbd ${machine.commit}.`,
+    `aionbd ${machine.commit}${machine.paceMs ? `; the same arithmetic before each load took ${formatPace(machine.paceMs)}` : ''}.`,
   ].join('\n\n');
 }
 

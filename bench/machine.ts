@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { readCommand } from './command.js';
+import { Pace } from './pace.js';
 import type { Machine } from './results.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -15,14 +16,21 @@ const VERSIONS: Readonly<Record<string, string>> = {
   nbdcopy: '--version',
 };
 
-/** Looks at the machine before a run; the function that it returns is called afterwards. */
-export function lookAtMachine(): () => Machine {
+/** A run that is watched: `beforeRound` is called before each round, while nothing is at work, and `machine` afterwards. */
+export interface WatchedRun {
+  beforeRound(): void;
+  machine(): Machine;
+}
+
+/** Looks at the machine before a run. */
+export function watchMachine(): WatchedRun {
   const startedAt = new Date().toISOString();
   const loadAverage = loadavg()[0] ?? 0;
   const before = processorTicks();
   const versions = { node: process.version, ...versionsOfPrograms() };
   const commit = commitOfThisTree();
-  return () => {
+  const pace = new Pace();
+  const machine = (): Machine => {
     const after = processorTicks();
     const passed = after.all - before.all;
     return {
@@ -35,8 +43,10 @@ export function lookAtMachine(): () => Machine {
       stealPercent: passed === 0 ? 0 : ((after.steal - before.steal) / passed) * 100,
       versions,
       commit,
+      ...(pace.summary && { paceMs: pace.summary }),
     };
   };
+  return { beforeRound: () => pace.sample(), machine };
 }
 
 /** The first line of /proc/stat: user nice system idle iowait irq softirq steal. */

@@ -11,7 +11,7 @@ import { findProgram, requirePrograms } from './command.js';
 import { formatProfiles } from './documents.js';
 import { BenchFailure, runProgram } from './failure.js';
 import { withLoadedServer } from './loaded-server.js';
-import { lookAtMachine, processorTicks } from './machine.js';
+import { processorTicks, watchMachine } from './machine.js';
 import { wholeNumber } from './options.js';
 import { PlaceCounter } from './perf-script.js';
 import type { Profile, ProfileResults } from './profile-results.js';
@@ -64,7 +64,7 @@ await runProgram(async (signal) => {
 });
 
 function profileAll({ seconds }: Options, signal: AbortSignal): Promise<ProfileResults> {
-  const machine = lookAtMachine();
+  const watched = watchMachine();
   return withBackingFile({ on: 'ram' }, signal, async ({ path, zeroes }) => {
     const profiles: Profile[] = [];
     for (const { name, server } of LOADS) {
@@ -72,6 +72,7 @@ function profileAll({ seconds }: Options, signal: AbortSignal): Promise<ProfileR
       const kind = contenderNamed(server);
       if (load?.kind !== 'load' || kind.kind !== 'server') throw new Error(`${name} of ${server} is no load`);
       await preparePageCache(path, kind.pageCache, signal);
+      watched.beforeRound();
       process.stderr.write(`${name}, ${server}\n`);
       const options = {
         name: server,
@@ -97,7 +98,7 @@ function profileAll({ seconds }: Options, signal: AbortSignal): Promise<ProfileR
       });
       profiles.push(profile);
     }
-    return { kind: 'profile', machine: machine(), secondsPerCase: seconds, profiles };
+    return { kind: 'profile', machine: watched.machine(), secondsPerCase: seconds, profiles };
   });
 }
 

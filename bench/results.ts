@@ -25,6 +25,8 @@ export interface Machine {
   readonly loadAverage: number;
   /** Share of the processors' time that other virtual machines took during the run, per cent. */
   readonly stealPercent: number;
+  /** What the same arithmetic took before each round, ms: the closer together, the more the machine was ours. */
+  readonly paceMs?: Summary;
   /** By program; what is not installed is not listed. */
   readonly versions: Readonly<Record<string, string>>;
   /** The commit that was measured; with `+changes` where files differ from it. */

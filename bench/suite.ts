@@ -2,7 +2,7 @@ import { type BackingFile, type Medium, withBackingFile } from './backing-file.j
 import { type Case, caseNamed } from './cases.js';
 import { requirePrograms } from './command.js';
 import { BenchFailure } from './failure.js';
-import { lookAtMachine } from './machine.js';
+import { type WatchedRun, watchMachine } from './machine.js';
 import type { Measurement } from './metrics.js';
 import type { Options } from './options.js';
 import type { CaseResults, ServerResults, SuiteResults } from './results.js';
@@ -40,7 +40,7 @@ export async function runSuite(
     options.install,
     signal,
   );
-  const machine = lookAtMachine();
+  const run = watchMachine();
   const cases: CaseResults[] = [];
   const results = (): SuiteResults => ({
     kind: 'suite',
@@ -48,7 +48,7 @@ export async function runSuite(
     rounds: options.rounds,
     secondsPerRound: options.seconds,
     simpleReplies: options.simpleReplies,
-    machine: machine(),
+    machine: run.machine(),
     cases,
   });
   for (const medium of ['ram', 'disk'] as const) {
@@ -57,7 +57,7 @@ export async function runSuite(
     await withBackingFile(mediumFor(medium, options), signal, async (backing) => {
       for (const { name, theCase, entrants } of here) {
         process.stderr.write(`${name}: ${theCase.description}\n`);
-        await runCase(theCase, entrants, backing, options, signal);
+        await runCase(theCase, entrants, backing, options, run, signal);
         cases.push({
           name,
           description: theCase.description,
@@ -102,6 +102,7 @@ async function runCase(
   entrants: readonly Entrant[],
   backing: BackingFile,
   options: Options,
+  run: WatchedRun,
   signal: AbortSignal,
 ): Promise<void> {
   const rounds = theCase.rounds ?? options.rounds;
@@ -110,6 +111,7 @@ async function runCase(
       if (entrant.failure !== undefined) continue;
       const { name, contender } = entrant;
       let line: string;
+      run.beforeRound();
       try {
         const measured = await measureRound(theCase, contender, {
           name,

@@ -8,6 +8,7 @@ import {
   type SuiteResults,
   summaryOf,
 } from './results.js';
+import type { Summary } from './statistics.js';
 
 /** A Markdown table, padded so that it reads as text too: the first column to the left, the others to the right. */
 export function markdownTable(
@@ -64,9 +65,15 @@ export function formatMachine(machine: Machine): string {
       ['started', machine.startedAt],
       ['load average before', machine.loadAverage.toFixed(2)],
       ['taken by other virtual machines', `${machine.stealPercent.toFixed(1)} % of the processors' time`],
+      ...(machine.paceMs ? [['the same arithmetic before each round', formatPace(machine.paceMs)]] : []),
     ],
     2,
   );
+}
+
+/** Median, lowest and highest. */
+export function formatPace({ median, min, max }: Summary): string {
+  return `${median.toFixed(0)} ms (${min.toFixed(0)}–${max.toFixed(0)})`;
 }
 
 /** One row a server, one column a figure; where two servers are compared, the ratio of their medians below. */

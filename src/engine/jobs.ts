@@ -1,5 +1,8 @@
-import { DirtyBytes } from './dirty-bytes.js';
+import { BufferedWrites } from './buffered-writes.js';
+import { Changes } from './changes.js';
+import { Fills, STILL_FILLING } from './fills.js';
 import { type Gate, NO_JOB } from './gate.js';
+import { HoleMakers } from './hole-makers.js';
 import { JobLocks } from './job-locks.js';
 import type { ReadAhead } from './read-ahead.js';
 import {
@@ -16,7 +19,6 @@ import {
 } from './ring.js';
 import { Syncs } from './syncs.js';
 import type { Volume } from './volume.js';
-import { WriteBack } from './write-back.js';
 
 const STATE_FREE = 0;
 /** Taken; not started, or done and its block still in use. */
@@ -53,7 +55,10 @@ export interface JobSink {
 export class JobEngine {
   readonly #ring: Ring;
   readonly #sink: JobSink;
-  readonly #writeBack: WriteBack;
+  readonly #buffered: BufferedWrites;
+  readonly #fills: Fills;
+  readonly #changes: Changes;
+  readonly #holeMakers: HoleMakers;
   /** By file. */
   readonly #readingAhead: ReadAhead[] = [];
   readonly #syncs: Syncs;
@@ -65,14 +70,6 @@ export class JobEngine {
   readonly #op: Uint8Array;
   readonly #state: Uint8Array;
   readonly #flags: Uint8Array;
-  readonly #exclusive: Uint8Array;
-  readonly #fillsLeft: Uint8Array;
-  readonly #errno: Int32Array;
-  /** Leaves zeroes that no write has met: 1 while that is still so. */
-  readonly #makesHole: Uint8Array;
-  /** Neighbours among the mutators of a volume, or the next of its syncs. */
-  readonly #next: Int32Array;
-  readonly #previous: Int32Array;
   /** The next that waits at the same gate. */
   readonly #nextGated: Int32Array;
 
@@ -90,7 +87,6 @@ export class JobEngine {
   constructor(ring: Ring, sink: JobSink, capacity: number) {
     this.#ring = ring;
     this.#sink = sink;
-    this.#writeBack = new WriteBack(ring, capacity);
     this.capacity = capacity;
     this.#free = new Int32Array(capacity);
     for (let i = 0; i < capacity; i++) this.#free[i] = capacity - 1 - i;
@@ -99,21 +95,22 @@ export class JobEngine {
     this.#op = new Uint8Array(capacity);
     this.#state = new Uint8Array(capacity);
     this.#flags = new Uint8Array(capacity);
-    this.#exclusive = new Uint8Array(capacity);
-    this.#fillsLeft = new Uint8Array(capacity);
-    this.#errno = new Int32Array(capacity);
-    this.#makesHole = new Uint8Array(capacity);
     this.extentCount = new Int32Array(capacity);
-    this.#next = new Int32Array(capacity).fill(NO_JOB);
-    this.#previous = new Int32Array(capacity).fill(NO_JOB);
     this.#nextGated = new Int32Array(capacity).fill(NO_JOB);
     this.owner = new Int32Array(capacity);
     this.block = new Float64Array(capacity);
     this.data = new Float64Array(capacity);
     this.offset = new Float64Array(capacity);
     this.length = new Float64Array(capacity);
-    this.#syncs = new Syncs(ring, this.#next, (job, errno) => this.#end(job, errno));
-    const places = { offset: this.offset, length: this.length, exclusive: this.#exclusive };
+    this.#changes = new Changes(capacity, this);
+    this.#holeMakers = new HoleMakers(capacity, this.#changes, this, this.#op);
+    this.#fills = new Fills(ring, this, capacity);
+    const queue = { offset: this.offset, length: this.length, next: this.#nextGated };
+    this.#buffered = new BufferedWrites(ring, queue, capacity, (job, volume) =>
+      this.#submitBuffered(job, volume),
+    );
+    this.#syncs = new Syncs(ring, capacity, (job, errno) => this.#end(job, errno));
+    const places = { offset: this.offset, length: this.length, exclusive: this.#changes.exclusive };
     this.#locks = new JobLocks(ring, capacity, places, (job) => this.#startHolder(job));
   }
 
@@ -129,7 +126,7 @@ export class JobEngine {
     const job = this.#free[--this.#freeCount]!;
     this.#state[job] = STATE_IDLE;
     this.#volumes[job] = volume;
-    this.#exclusive[job] = 0;
+    this.#changes.exclusive[job] = 0;
     this.owner[job] = owner;
     this.block[job] = -1;
     return job;
@@ -173,7 +170,8 @@ export class JobEngine {
     this.#flags[job] = flags;
     const volume = this.#volumes[job]!;
     const offset = this.offset[job]!;
-    this.#exclusive[job] = volume.isDirect(offset) && !volume.isAligned(offset, this.length[job]!) ? 1 : 0;
+    const isMended = volume.isDirect(offset) && !volume.isAligned(offset, this.length[job]!);
+    this.#changes.exclusive[job] = isMended ? 1 : 0;
     this.#startMutator(job, volume);
   }
 
@@ -243,7 +241,7 @@ export class JobEngine {
     }
     if (state === STATE_THROTTLED) {
       const volume = this.#volumes[job]!;
-      volume.dirty!.leave(job, this.#nextGated);
+      this.#buffered.leave(job, volume);
       this.#endMutator(job, volume, ECANCELED);
       return;
     }
@@ -255,7 +253,7 @@ export class JobEngine {
     }
     // Others may share its sync, and a READ does no harm.
     if (!isMutator(this.#op[job]!)) return;
-    if (state === STATE_FILLING) this.#errno[job] = ECANCELED;
+    if (state === STATE_FILLING) this.#fills.fail(job, ECANCELED);
     this.outlive(job);
     this.#ring.cancel(job);
   }
@@ -264,8 +262,7 @@ export class JobEngine {
   outlive(job: number): void {
     if (!this.isRunning(job) || !isMutator(this.#op[job]!)) return;
     const volume = this.#volumes[job]!;
-    volume.exclusiveMutators += 1 - this.#exclusive[job]!;
-    this.#exclusive[job] = 1;
+    this.#changes.makeExclusive(job, volume);
     if (volume.locks !== undefined) this.#locks.abandon(job, volume);
   }
 
@@ -277,7 +274,7 @@ export class JobEngine {
   /** Takes the completions of file operations; the tag is the job. */
   complete(op: number, job: number, result: number): void {
     if (op === OP_WRITE_BACK) {
-      this.#goOnWriting(this.#writeBack.complete(job, result));
+      this.#buffered.wroteBack(job, result);
       return;
     }
     if (job >= this.capacity) {
@@ -296,12 +293,8 @@ export class JobEngine {
       this.#end(job, result < 0 ? -result : 0);
     } else {
       if (op !== OP_WRITE) this.#pass(volume.clearings);
-      else if (volume.dirty) this.#written(job, volume);
-      if (this.#makesHole[job] === 1) {
-        this.#makesHole[job] = 0;
-        volume.holeMakers--;
-        if (result >= 0) volume.map.zeroed(this.offset[job]!, this.offset[job]! + this.length[job]!);
-      }
+      else if (volume.dirty) this.#buffered.written(job, volume, this.#isDurable(job));
+      if (volume.holeMakers > 0) this.#holeMakers.end(job, volume, result);
       if (result === -EIO && this.#mayHideLoss(op, job, volume)) volume.syncErrno = EIO;
       this.#endMutator(job, volume, result < 0 ? -result : 0);
     }
@@ -309,8 +302,11 @@ export class JobEngine {
 
   /** Whether an EIO of this job may be the one report of data of others that could not be written back. */
   #mayHideLoss(op: number, job: number, volume: Volume): boolean {
-    const durable = (this.#flags[job]! & IO_DURABLE) !== 0;
-    return durable && (op !== OP_WRITE || !volume.isDirect(this.offset[job]!));
+    return this.#isDurable(job) && (op !== OP_WRITE || !volume.isDirect(this.offset[job]!));
+  }
+
+  #isDurable(job: number): boolean {
+    return (this.#flags[job]! & IO_DURABLE) !== 0;
   }
 
   #readDone(job: number, volume: Volume, result: number): void {
@@ -343,62 +339,17 @@ export class JobEngine {
     if (volume.locks !== undefined) this.#locks.arrive(job);
     if (this.#op[job] === OP_WRITE) {
       volume.map.written(this.offset[job]!, this.length[job]!);
-      if (volume.holeMakers > 0) this.#spoilHoles(job, volume);
+      if (volume.holeMakers > 0) this.#holeMakers.meet(job, volume);
     } else {
       volume.map.changed(this.offset[job]!, this.length[job]!);
     }
-    const last = volume.lastMutator;
-    this.#previous[job] = last;
-    this.#next[job] = NO_JOB;
-    if (last === NO_JOB) volume.firstMutator = job;
-    else this.#next[last] = job;
-    volume.lastMutator = job;
-    volume.exclusiveMutators += this.#exclusive[job]!;
-    if (volume.exclusiveMutators > 0 && this.#mustWait(job, volume)) {
+    this.#changes.add(job, volume);
+    if (volume.exclusiveMutators > 0 && this.#changes.mustWait(job, volume)) {
       this.#state[job] = STATE_WAITING;
       volume.waitingMutators++;
     } else {
       this.#runMutator(job, volume);
     }
-  }
-
-  /** A write starts where zeroes are being made: which of the two will be there in the end, nobody knows. */
-  #spoilHoles(write: number, volume: Volume): void {
-    for (let job = volume.firstMutator; job !== NO_JOB; job = this.#next[job]!) {
-      if (this.#makesHole[job] !== 1 || !this.#overlap(job, write)) continue;
-      this.#makesHole[job] = 0;
-      volume.holeMakers--;
-    }
-  }
-
-  /** Zeroes are about to be made; they stay zeroes if no write that has started meets them. */
-  #beginHole(job: number, volume: Volume): void {
-    if (!volume.map.remembersZeroes) return;
-    for (let other = volume.firstMutator; other !== NO_JOB; other = this.#next[other]!) {
-      if (this.#op[other] === OP_WRITE && this.#overlap(job, other)) return;
-    }
-    this.#makesHole[job] = 1;
-    volume.holeMakers++;
-  }
-
-  #overlap(one: number, other: number): boolean {
-    const start = this.offset[one]!;
-    const otherStart = this.offset[other]!;
-    return start < otherStart + this.length[other]! && otherStart < start + this.length[one]!;
-  }
-
-  /** Whether an older job overlaps in units, and one of the two is exclusive. */
-  #mustWait(job: number, volume: Volume): boolean {
-    const start = volume.unitStart(this.offset[job]!);
-    const end = volume.unitEnd(this.offset[job]! + this.length[job]!);
-    const exclusive = this.#exclusive[job] === 1;
-    for (let other = this.#previous[job]!; other !== NO_JOB; other = this.#previous[other]!) {
-      if (!exclusive && this.#exclusive[other] === 0) continue;
-      const otherStart = volume.unitStart(this.offset[other]!);
-      const otherEnd = volume.unitEnd(this.offset[other]! + this.length[other]!);
-      if (otherStart < end && start < otherEnd) return true;
-    }
-    return false;
   }
 
   #runMutator(job: number, volume: Volume): void {
@@ -411,24 +362,13 @@ export class JobEngine {
     const length = this.length[job]!;
     this.#state[job] = STATE_RUNNING;
     if (!volume.isDirect(offset)) {
-      this.#writeBuffered(job, volume);
+      if (!this.#buffered.begin(job, volume)) this.#state[job] = STATE_THROTTLED;
     } else if (volume.isAligned(offset, length)) {
       this.#ring.file(OP_WRITE, volume.directFile, this.data[job]!, length, offset, this.#flags[job]!, job);
     } else {
-      this.#fill(job, volume);
+      this.#state[job] = STATE_FILLING;
+      this.#fills.begin(job, volume);
     }
-  }
-
-  #writeBuffered(job: number, volume: Volume): void {
-    const offset = this.offset[job]!;
-    const length = this.length[job]!;
-    const { dirty } = volume;
-    if (dirty && !dirty.enter(job, DirtyBytes.ofWrite(offset, length), this.#nextGated)) {
-      this.#state[job] = STATE_THROTTLED;
-      this.#writeBack.proceed(volume);
-      return;
-    }
-    this.#submitBuffered(job, volume);
   }
 
   #submitBuffered(job: number, volume: Volume): void {
@@ -438,24 +378,6 @@ export class JobEngine {
     this.#ring.file(OP_WRITE, volume.bufferedFile, data[job]!, length[job]!, offset[job]!, flags, job);
   }
 
-  #written(job: number, volume: Volume): void {
-    const isDurable = (this.#flags[job]! & IO_DURABLE) !== 0;
-    volume.dirty!.written(DirtyBytes.ofWrite(this.offset[job]!, this.length[job]!), isDurable);
-    if (isDurable) this.#goOnWriting(volume);
-    else this.#writeBack.proceed(volume);
-  }
-
-  /** Less is dirty: what waited for that begins, as far as there is room. */
-  #goOnWriting(volume: Volume): void {
-    const dirty = volume.dirty!;
-    for (let job = dirty.firstWaiting; job !== NO_JOB; job = dirty.firstWaiting) {
-      const bytes = DirtyBytes.ofWrite(this.offset[job]!, this.length[job]!);
-      if (!dirty.release(bytes, this.#nextGated)) break;
-      this.#submitBuffered(job, volume);
-    }
-    this.#writeBack.proceed(volume);
-  }
-
   /** Other threads let the job through. */
   #startHolder(job: number): void {
     const volume = this.#volumes[job]!;
@@ -463,72 +385,34 @@ export class JobEngine {
     else this.#enter(job, volume.clearings);
   }
 
-  /**
-   * The block of an unaligned write: its whole units with the data in their middle, and behind them room for what
-   * the first and the last unit hold on disk.
-   */
-  #fill(job: number, volume: Volume): void {
-    const unit = volume.unitBytes;
-    const offset = this.offset[job]!;
-    const end = offset + this.length[job]!;
-    const start = volume.unitStart(offset);
-    const lastUnit = volume.unitStart(end);
-    const scratch = this.block[job]! + volume.unitEnd(end) - start;
-    this.#state[job] = STATE_FILLING;
-    this.#errno[job] = 0;
-    const needsFirst = offset !== start;
-    const needsLast = end !== lastUnit && !(needsFirst && lastUnit === start);
-    this.#fillsLeft[job] = (needsFirst ? 1 : 0) + (needsLast ? 1 : 0);
-    if (needsFirst) this.#ring.file(OP_READ, volume.directFile, scratch, unit, start, 0, job);
-    if (needsLast) {
-      this.#ring.file(OP_READ, volume.directFile, scratch + (needsFirst ? unit : 0), unit, lastUnit, 0, job);
-    }
-  }
-
   #filled(job: number, volume: Volume, result: number): void {
-    if (result < 0) this.#errno[job] = -result;
-    else if (result < volume.unitBytes) this.#errno[job] = EIO;
-    if (--this.#fillsLeft[job]! > 0) return;
-    if (this.#errno[job] !== 0) {
-      this.#endMutator(job, volume, this.#errno[job]!);
+    const errno = this.#fills.filled(job, volume, result);
+    if (errno === STILL_FILLING) return;
+    if (errno !== 0) {
+      this.#endMutator(job, volume, errno);
       return;
     }
-    const unit = volume.unitBytes;
-    const offset = this.offset[job]!;
-    const end = offset + this.length[job]!;
-    const start = volume.unitStart(offset);
-    const lastUnit = volume.unitStart(end);
-    const block = this.block[job]!;
-    const coveringEnd = volume.unitEnd(end);
-    const scratch = block + coveringEnd - start;
-    const bytes = this.#ring.bytes;
-    if (offset !== start) bytes.copyWithin(block, scratch, scratch + offset - start);
-    if (end !== coveringEnd) {
-      const unitOnDisk = offset !== start && lastUnit !== start ? scratch + unit : scratch;
-      bytes.copyWithin(block + end - start, unitOnDisk + end - lastUnit, unitOnDisk + unit);
-    }
     this.#state[job] = STATE_RUNNING;
+    const offset = this.offset[job]!;
+    const start = volume.unitStart(offset);
+    const covering = volume.unitEnd(offset + this.length[job]!) - start;
     const flags = this.#flags[job]! & IO_DURABLE;
-    this.#ring.file(OP_WRITE, volume.directFile, block, coveringEnd - start, start, flags, job);
+    this.#ring.file(OP_WRITE, volume.directFile, this.block[job]!, covering, start, flags, job);
   }
 
   #endMutator(job: number, volume: Volume, errno: number): void {
-    const previous = this.#previous[job]!;
-    const next = this.#next[job]!;
-    if (previous === NO_JOB) volume.firstMutator = next;
-    else this.#next[previous] = next;
-    if (next === NO_JOB) volume.lastMutator = previous;
-    else this.#previous[next] = previous;
-    volume.exclusiveMutators -= this.#exclusive[job]!;
+    const next = this.#changes.remove(job, volume);
     if (volume.locks !== undefined) this.#locks.release(job, volume);
-    if (volume.waitingMutators > 0) this.#wakeMutators(volume, next);
+    if (volume.waitingMutators > 0) this.#wakeMutators(job, next, volume);
     this.#end(job, errno);
   }
 
-  /** Starts the younger jobs that nothing holds up any more. */
-  #wakeMutators(volume: Volume, from: number): void {
-    for (let job = from; job !== NO_JOB; job = this.#next[job]!) {
-      if (this.#state[job] !== STATE_WAITING || this.#mustWait(job, volume)) continue;
+  /** Starts the younger jobs, from `first` on, that `ended` has held up and nothing does any more. */
+  #wakeMutators(ended: number, first: number, volume: Volume): void {
+    for (let job = first; job !== NO_JOB; job = this.#changes.after(job)) {
+      // Many may wait, and to ask of each for all older ones takes the square of that.
+      if (this.#state[job] !== STATE_WAITING || !this.#changes.meet(ended, job, volume)) continue;
+      if (this.#changes.mustWait(job, volume)) continue;
       volume.waitingMutators--;
       this.#runMutator(job, volume);
     }
@@ -563,7 +447,7 @@ export class JobEngine {
 
   #clear(job: number, volume: Volume): void {
     this.#state[job] = STATE_RUNNING;
-    this.#beginHole(job, volume);
+    this.#holeMakers.begin(job, volume);
     const flags = this.#flags[job]!;
     this.#ring.file(this.#op[job]!, volume.clearFile, 0, this.length[job]!, this.offset[job]!, flags, job);
   }

@@ -12,9 +12,9 @@ export class Syncs {
   readonly #next: Int32Array;
   readonly #end: (job: number, errno: number) => void;
 
-  constructor(ring: Ring, next: Int32Array, end: (job: number, errno: number) => void) {
+  constructor(ring: Ring, jobs: number, end: (job: number, errno: number) => void) {
     this.#ring = ring;
-    this.#next = next;
+    this.#next = new Int32Array(jobs).fill(NO_JOB);
     this.#end = end;
   }
 

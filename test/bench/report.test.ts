@@ -18,6 +18,7 @@ import {
 } from '../../bench/documents.js';
 import type { IdleResults } from '../../bench/idle-results.js';
 import type { MicroResults } from '../../bench/micro-results.js';
+import { Pace } from '../../bench/pace.js';
 import type { ProfileResults } from '../../bench/profile-results.js';
 import { formatReadme } from '../../bench/readme.js';
 import { medianOf, metricsOf } from '../../bench/results.js';
@@ -65,6 +66,19 @@ const PROFILE: ProfileResults = {
 
 const tight = (text: string): readonly string[] =>
   text.split('\n').map((line) => line.replaceAll(/ +/g, ' ').replaceAll(/-+/g, '-'));
+
+t.test('a run tells how steady the machine was', async (t) => {
+  t.match(formatSuite(RESULTS), /\| the same arithmetic before each round +\| 25 ms \(24–61\) +\|/);
+  const before = suite({});
+  const { paceMs, ...machine } = before.machine;
+  t.notMatch(formatSuite({ ...before, machine }), /arithmetic/, 'figures of an older run');
+  const pace = new Pace();
+  t.equal(pace.summary, undefined);
+  pace.sample();
+  pace.sample();
+  const { min, median, max } = pace.summary!;
+  t.ok(min > 0 && min <= median && median <= max, `${min} ${median} ${max}`);
+});
 
 t.test('the median of an even number is between the two in the middle', async (t) => {
   t.same(summarize([4, 1, 3, 2]), { median: 2.5, min: 1, max: 4 });

@@ -19,6 +19,7 @@ export function suite(
       memoryMib: 2048,
       loadAverage: 0.25,
       stealPercent: 1.5,
+      paceMs: { median: 25, min: 24, max: 61 },
       versions: { node: 'v20', fio: '3.33' },
       commit: '0123456789',
     },

@@ -47,6 +47,15 @@ t.test('what the metrics need is loaded by the thread that shows them, and by no
   );
 });
 
+t.test('constants and classes are constants for V8, too', async (t) => {
+  for (const entry of [MAIN, join(DIST, 'server/thread.js')]) {
+    const code = [...reachable(entry).files].map((file) => readFileSync(file, 'utf8')).join('\n');
+    t.same(code.match(/^var [A-Z][\w$]* =.*$/gm), null, entry);
+    t.match(code, /^const Intake = class/m);
+    t.match(code, /^const REQUEST_SENDING = /m);
+  }
+});
+
 t.test('what is bundled can be read, and the licenses of its packages are there', async (t) => {
   const code = [...reachable(MAIN).files].map((file) => readFileSync(file, 'utf8')).join('');
   t.ok(code.includes('NbdServer = class extends EventEmitter {'), 'names and lines are as they were written');

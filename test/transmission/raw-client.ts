@@ -26,7 +26,7 @@ const FIXED_NEWSTYLE = 1;
 const NO_ZEROES = 2;
 
 /** Longest that a test waits for one answer. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 
 /** What is to be agreed on before an export is chosen. */
 export interface Wishes {
