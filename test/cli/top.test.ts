@@ -175,7 +175,7 @@ const SANE = ['stopped', /[^-]icanon/, /[^-]echo\b/] as const;
 t.test('Ctrl-Z leads to the shell and its terminal, and fg back to a screen that is whole', async (t) => {
   const { address } = await madeUp(t);
   const top = await terminal(t, address, undefined, undefined, WITH_JOBS);
-  for (const size of [
+  for (const [width, height] of [
     [80, 24],
     [140, 40],
   ] as const) {
@@ -185,7 +185,7 @@ t.test('Ctrl-Z leads to the shell and its terminal, and fg back to a screen that
     t.notMatch(stopped, 'vm1.img');
     t.same(await top.asks('#{alternate_on} #{cursor_flag} #{wrap_flag}'), '0 1 1');
     // Of this only those in the foreground are told.
-    await top.resize(...size);
+    await top.resize(width, height);
     await top.press('Enter');
   }
   await top.sees('vm1.img', 'DISK P99', 'q quit');
