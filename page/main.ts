@@ -2,7 +2,7 @@
 
 import { Charts } from './charts.js';
 import { byId, element, setText } from './dom.js';
-import { age, bytes, count, time } from './format.js';
+import { age, bytes, count, glued, time } from './format.js';
 import { History } from './history.js';
 import { between, type Interval, type LiveSnapshot } from './rates.js';
 import { connectionsTable, exportsTable, threadsTable } from './tables.js';
@@ -109,7 +109,7 @@ function showWarnings(now: LiveSnapshot): void {
   now.warnings.forEach(({ kind, text }, i) => {
     const line = lines[i] ?? list.appendChild(element('li'));
     line.className = kind;
-    setText(line, text);
+    setText(line, glued(text));
   });
   for (const line of lines.slice(now.warnings.length)) line.remove();
 }

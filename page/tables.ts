@@ -1,7 +1,7 @@
 // The columns of the three tables.
 
 import type { ConnectionSnapshot, ReactorSnapshot } from '../src/metrics/snapshot.js';
-import { age, bytes, count, time } from './format.js';
+import { age, bytes, count, glued, time } from './format.js';
 import type { ConnectionRates, LiveExport, Rates } from './rates.js';
 import { type Column, Table } from './table.js';
 
@@ -31,8 +31,8 @@ const EXPORT_COLUMNS: readonly Column<ExportRow>[] = [
       detail: health.healthy
         ? health.probeSeconds === undefined
           ? ''
-          : `probe ${time(health.probeSeconds)}`.replaceAll(' ', '\u00a0')
-        : health.reason,
+          : `probe ${time(health.probeSeconds)}`
+        : glued(health.reason),
     }),
   },
   {
@@ -141,7 +141,9 @@ const CONNECTION_COLUMNS: readonly Column<ConnectionRow>[] = [
     key: ({ rates }) => rates?.requests ?? 0,
     cell: ({ inFlight, rates }) => ({
       text:
-        inFlight > 0 || (rates?.requests ?? 0) > 0 ? `${count(rates?.requests ?? 0)} requests/s` : 'nothing',
+        inFlight > 0 || (rates?.requests ?? 0) > 0
+          ? `${count(rates?.requests ?? 0)}\u00a0requests/s`
+          : 'nothing',
       detail: inFlight > 0 ? `${count(inFlight)} in flight` : '',
     }),
   },

@@ -1,7 +1,8 @@
-import yargs from 'yargs';
+import yargs, { type CompletionCallback } from 'yargs';
 import { quote } from '../config/quote.js';
 import { DEFAULTS, type ServeFlags } from '../config/serve-config.js';
 import { AionbdError } from '../errors.js';
+import { completeValue, isOffer } from './completion.js';
 import { CREATE_OPTIONS, PARSER_CONFIGURATION, SERVE_OPTIONS, STATUS_OPTIONS, SWITCHES } from './options.js';
 
 /** What a command line asks for. */
@@ -118,7 +119,20 @@ export async function readCommandLine(argv: readonly string[], version: string):
         command = { kind: 'doctor', paths: [...(args.path ?? []), ...args._.slice(1).map(String)] };
       },
     )
-    .completion('completion', 'print a script that completes these commands in bash or zsh')
+    .completion(
+      'completion',
+      'print a script that completes these commands in bash or zsh',
+      (
+        _current: string,
+        _args: unknown,
+        byDefault: (then: CompletionCallback) => void,
+        done: (offers: string[]) => void,
+      ) => {
+        const values = completeValue(argv.slice(argv.indexOf(COMPLETION_KEY) + 1));
+        if (values !== undefined) done([...values]);
+        else byDefault((_error, offers = []) => done(offers.filter(isOffer)));
+      },
+    )
     .demandCommand(1, NO_COMMAND)
     .strict()
     .version(version)
@@ -132,6 +146,8 @@ export async function readCommandLine(argv: readonly string[], version: string):
   return command;
 }
 
+/** What yargs' scripts for shells ask with, in front of the words that have been typed. */
+const COMPLETION_KEY = '--get-yargs-completions';
 const LONGEST_HELP_LINE = 100;
 const USUAL_TERMINAL = 80;
 

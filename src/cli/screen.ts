@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { emitKeypressEvents } from 'node:readline';
 import type { ReadStream, WriteStream } from 'node:tty';
+import { canBeContinued } from './process-group.js';
 
 /** The other screen of the terminal, no cursor, and no new line where a line is a column too long. */
 const ENTER = '\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J';
@@ -40,10 +41,12 @@ export class Screen {
   readonly #onResize = () => this.#lost();
   readonly #onInputEnd = () => this.#events.ended('SIGHUP');
   readonly #onEnd = (signal: NodeJS.Signals) => this.#events.ended(signal);
-  readonly #onStop = () => this.suspend();
+  readonly #onStop = () => this.#stop(process.pid);
   readonly #onContinue = () => {
     this.#take();
     this.#lost();
+    // Of another size only those hear that are in the foreground. Node asks for it then, and tells us.
+    process.kill(process.pid, 'SIGWINCH');
   };
   readonly #onExit = () => this.#giveBack();
 
@@ -90,11 +93,18 @@ export class Screen {
     if (text !== '') this.#output.write(text);
   }
 
-  /** Ctrl-Z: back to the shell, until it is called again. */
+  /** Ctrl-Z: back to the shell, until it continues us; where there is none, nothing. */
   suspend(): void {
+    // With all of us, as the terminal does: a shell waits for npx or sudo, which may have started us.
+    this.#stop(0);
+  }
+
+  /** `pid` is as for `process.kill`. */
+  #stop(pid: number): void {
+    if (!canBeContinued()) return;
     this.#giveBack();
     // SIGTSTP has our handler; this one stops in any case.
-    process.kill(process.pid, 'SIGSTOP');
+    process.kill(pid, 'SIGSTOP');
   }
 
   #take(): void {

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { AionbdError } from '../errors.js';
@@ -133,10 +133,34 @@ function loadPackage(name: string, around: Surroundings): FoundAddon | Failure {
 function load(path: string, place: string): FoundAddon | Failure {
   if (!existsSync(path)) return { place, reason: 'there is no such file' };
   try {
+    if (isCutShort(path)) return { place, reason: 'the file is cut short' };
     return { exports: requireHere(path) as unknown, path };
   } catch (cause) {
     // The message mostly begins with the path, which is there already.
     return { place, reason: messageOf(cause).replace(`${path}: `, '') };
+  }
+}
+
+/** Of the head of an ELF file: where the table of its sections begins, which linkers put last, and how long that is. */
+const ELF = { headBytes: 64, is64BitOffset: 4, byteOrderOffset: 5 } as const;
+const SECTIONS = { startOffset: 40, entryBytesOffset: 58, countOffset: 60 } as const;
+
+/**
+ * Whether an addon's file ends before it should, as after a download that broke off: what is missing is mapped all the same, and whoever
+ * touches it ends by SIGBUS, without a word. What is no file of this kind is for the linker to refuse.
+ */
+function isCutShort(path: string): boolean {
+  const fd = openSync(path, 'r');
+  try {
+    const head = Buffer.alloc(ELF.headBytes);
+    const isElf = readSync(fd, head, 0, ELF.headBytes, 0) > 4 && head.toString('latin1', 0, 4) === '\x7fELF';
+    const [isFamiliar, isBig] = [head[ELF.is64BitOffset] === 2, head[ELF.byteOrderOffset] === 2];
+    if (!isElf || !isFamiliar || isBig) return false;
+    const start = Number(head.readBigUInt64LE(SECTIONS.startOffset));
+    const bytes = head.readUInt16LE(SECTIONS.entryBytesOffset) * head.readUInt16LE(SECTIONS.countOffset);
+    return fstatSync(fd).size < start + bytes;
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -41,11 +41,14 @@ const PLAIN_TEXT = 'text/plain; charset=utf-8';
 export class HttpServer<Context> {
   readonly #routes: Routes<Context>;
   readonly #context: Context;
+  readonly #stillDeadlineMs: number;
   readonly #servers: Server[] = [];
 
-  constructor(routes: Routes<Context>, context: Context) {
+  /** Who takes nothing of an answer for `stillDeadlineMs` is cut, at the latest after twice that. */
+  constructor(routes: Routes<Context>, context: Context, stillDeadlineMs = STILL_DEADLINE_MS) {
     this.#routes = routes;
     this.#context = context;
+    this.#stillDeadlineMs = stillDeadlineMs;
   }
 
   /** Takes over a listening socket's descriptor. */
@@ -61,7 +64,7 @@ export class HttpServer<Context> {
       (request, response) => void this.#answer(request, response),
     );
     server.maxConnections = MOST_CONNECTIONS;
-    server.timeout = STILL_DEADLINE_MS;
+    server.timeout = this.#stillDeadlineMs;
     this.#servers.push(server);
     server.listen({ fd });
     await once(server, 'listening');

@@ -182,6 +182,13 @@ export class Connections implements CompletionSink, Home {
     this.#end(this.#add(number, id, peer), reason, failure);
   }
 
+  /** One that was accepted, but is closed before the ring has it. */
+  lost(id: number, peer: string, reason: string, failure: HandshakeFailure): void {
+    this.#record.handshakeFailed(failure);
+    this.#handshakes.failed(id, peer, failure, reason);
+    this.#events.ended({ id, peer, exportName: undefined, reason, failure });
+  }
+
   #add(number: number, id: number, peer: string): Connection {
     const connection: Connection = {
       id,

@@ -23,7 +23,6 @@ class Thread {
   readonly #port: MessagePort;
   readonly #ring: Ring;
   readonly #handover: Handover;
-  readonly #record: ThreadRecord;
   readonly #connections: Connections;
   readonly #stallCheck: NodeJS.Timeout;
   readonly #lag = new LoopLag();
@@ -31,7 +30,6 @@ class Thread {
   constructor(port: MessagePort, plan: ThreadPlan) {
     this.#port = port;
     const record = new ThreadRecord(plan.record);
-    this.#record = record;
     this.#ring = Connections.openRing(plan.shares, record);
     this.#handover = new Handover(plan.handover);
     const targets = exportsOf(plan, this.#ring, record);
@@ -77,12 +75,8 @@ class Thread {
     if (fd < 0) return;
     const number = this.#ring.native.adopt(fd);
     if (number < 0) {
-      const reason = `the connection could not be taken over (errno ${-number})`;
-      this.#record.handshakeFailed('no_thread');
-      this.#report({
-        kind: 'ended',
-        info: { id, peer, exportName: undefined, reason, failure: 'no_thread' },
-      });
+      const reason = `its thread could not take it over (errno ${-number})`;
+      this.#connections.lost(id, peer, reason, 'no_thread');
       return;
     }
     this.#connections.begin(number, id, peer);

@@ -7,6 +7,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import t, { type Test } from 'tap';
+import { glued } from '../../page/format.js';
 import { MiB, scratch, sparseFile } from '../support/files.js';
 import { ended, tied } from '../support/programs.js';
 import { type ExportSpec, type RunningServer, serve } from '../support/server.js';
@@ -165,6 +166,58 @@ for (const colorScheme of ['light', 'dark'] as const) {
     t.same(complaints, []);
   });
 }
+
+/** Numbers with their units that a reader of the page finds: what may be broken between the two, and what is. */
+function measures(page: Page): Promise<{ found: string[]; breakable: string[]; broken: string[] }> {
+  return page.evaluate(() => {
+    const form = /\d\s(?:[KMGTP]iB|B|µs|ms|s|min|h|d|requests)(?![a-z])/g;
+    const [found, breakable, broken]: string[][] = [[], [], []];
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let node = texts.nextNode(); node !== null; node = texts.nextNode()) {
+      const text = node.textContent ?? '';
+      for (const { 0: match, index } of text.matchAll(form)) {
+        found!.push(text);
+        if (match.includes(' ') && getComputedStyle(node.parentElement!).whiteSpace !== 'nowrap')
+          breakable!.push(text);
+        const range = document.createRange();
+        range.setStart(node, index);
+        range.setEnd(node, index + match.length);
+        const lines = new Set([...range.getClientRects()].map(({ top }) => Math.round(top)));
+        if (lines.size > 1) broken!.push(text);
+      }
+    }
+    return { found: found!, breakable: breakable!, broken: broken! };
+  });
+}
+
+t.test('a number and its unit are on one line, however wide the page is', async (t) => {
+  const path = sparseFile(join(scratch(t), 'disk'), 8 * MiB);
+  const { server, url } = await start(t, [{ name: 'disk', path }]);
+  load(t, server, 'disk');
+  // Disks are probed for whoever asks for their health.
+  t.equal((await fetch(`${url}/healthz`)).status, 200);
+  const { page } = await open(t, url, { width: 1200 });
+  await rows(page, 'exports')
+    .getByText(/^p50 .*s$/)
+    .waitFor();
+  await rows(page, 'exports')
+    .getByText(/^probe .*s$/)
+    .waitFor();
+  await rows(page, 'connections')
+    .getByText(/requests\/s/)
+    .waitFor();
+  for (const width of [320, 360, 500, 721, 900, 1024, 1200, 1600]) {
+    await page.setViewportSize({ width, height: 800 });
+    const { found, breakable, broken } = await measures(page);
+    t.ok(found.length >= 12, `${found.length} at ${width} pixels`);
+    t.same({ breakable, broken }, { breakable: [], broken: [] }, `none is broken at ${width} pixels`);
+  }
+});
+
+t.test('in what the server says a number stays with its unit, too', async (t) => {
+  t.equal(glued('waits for 30 s, 1.5 GiB or 3 % left'), 'waits for 30\u00a0s, 1.5\u00a0GiB or 3\u00a0% left');
+  t.equal(glued('2 stops, 4 clients'), '2 stops, 4 clients');
+});
 
 t.test('a server that goes away is said to, and found again when it is back', async (t) => {
   const path = sparseFile(join(scratch(t), 'disk'), MiB);

@@ -28,21 +28,23 @@ interface Terminal {
   asks(format: string): Promise<string>;
 }
 
-/** A terminal in which a shell runs `aionbd top` and then says how it has ended. */
+/** The shell outlives top, so that one can see what is left of the terminal. */
+const THEN_STAY = (top: string) => `echo before; ${top}; echo "ended with $?"; stty -a; exec cat`;
+
+/** A terminal in which a shell runs `aionbd top`, and by default says then how it has ended. */
 async function terminal(
   t: Test,
   address: string,
   env = 'LC_ALL=C.UTF-8',
   size = [80, 24],
+  scriptWith = THEN_STAY,
 ): Promise<Terminal> {
   const socket = join(scratch(t), 'tmux');
   const tmux = async (...args: string[]) =>
     await must('tmux', ['-S', socket, '-f', '/dev/null', '-u', ...args]);
   const top = `env -u NODE_OPTIONS -u NO_COLOR -u FORCE_COLOR ${env} '${process.execPath}' '${MAIN}' top '${address}'`;
-  // The shell outlives top, so that one can see what is left of the terminal.
-  const script = `echo before; ${top}; echo "ended with $?"; stty -a; exec cat`;
   const [width, height] = size.map(String) as [string, string];
-  await tmux('new-session', '-d', '-x', width, '-y', height, 'sh', '-c', script);
+  await tmux('new-session', '-d', '-x', width, '-y', height, 'sh', '-c', scriptWith(top));
   t.teardown(() => run('tmux', ['-S', socket, 'kill-server']));
   const screen = () => tmux('capture-pane', '-p');
   return {
@@ -149,15 +151,103 @@ for (const [how, keys, code] of [
   });
 }
 
+/** Of the only child of the terminal's shell. */
+async function pidOf(top: Terminal): Promise<number> {
+  const shell = await top.asks('#{pane_pid}');
+  return Number((await must('ps', ['--no-headers', '-o', 'pid', '--ppid', shell])).trim());
+}
+
 t.test('a signal gives the terminal back, too', async (t) => {
   const { address } = await madeUp(t);
   const top = await terminal(t, address);
   await top.sees('vm1.img');
-  const shell = await top.asks('#{pane_pid}');
-  const pid = (await must('ps', ['--no-headers', '-o', 'pid', '--ppid', shell])).trim();
-  process.kill(Number(pid), 'SIGTERM');
+  process.kill(await pidOf(top), 'SIGTERM');
   await top.sees('ended with 143', 'before', /[^-]icanon/);
   t.same(await top.asks('#{alternate_on} #{cursor_flag} #{wrap_flag}'), '0 1 1');
+});
+
+/** A shell with job control; after each stop it says how the terminal is, and goes on with top at Enter. */
+const WITH_JOBS = (top: string) =>
+  `set -m; echo before; ${top}; while [ $? -gt 128 ]; do stty -a; echo stopped; read -r line; clear; eval "$line"; fg; done; ` +
+  'echo "ended with $?"; stty -a; exec cat';
+const SANE = ['stopped', /[^-]icanon/, /[^-]echo\b/] as const;
+
+t.test('Ctrl-Z leads to the shell and its terminal, and fg back to a screen that is whole', async (t) => {
+  const { address } = await madeUp(t);
+  const top = await terminal(t, address, undefined, undefined, WITH_JOBS);
+  for (const [width, height] of [
+    [80, 24],
+    [140, 40],
+  ] as const) {
+    await top.sees('vm1.img', /HEALTH$/m);
+    await top.press('C-z');
+    const stopped = await top.sees(...SANE);
+    t.notMatch(stopped, 'vm1.img');
+    t.same(await top.asks('#{alternate_on} #{cursor_flag} #{wrap_flag}'), '0 1 1');
+    // Of this only those in the foreground are told.
+    await top.resize(width, height);
+    await top.press('Enter');
+  }
+  await top.sees('vm1.img', 'DISK P99', 'q quit');
+  t.same(await top.asks('#{alternate_on} #{cursor_flag} #{wrap_flag}'), '1 0 0');
+  await top.press('c');
+  await top.sees(/^CLIENT /m);
+  await top.press('q');
+  await top.sees('ended with 0', /[^-]icanon/, /[^-]echo\b/);
+  t.same(await top.asks('#{alternate_on} #{cursor_flag} #{wrap_flag}'), '0 1 1');
+});
+
+t.test(
+  'SIGTSTP from elsewhere stops it, too, and in the background it leaves the terminal alone',
+  async (t) => {
+    const { address } = await madeUp(t);
+    const top = await terminal(t, address, undefined, undefined, WITH_JOBS);
+    await top.sees('vm1.img');
+    process.kill(await pidOf(top), 'SIGTSTP');
+    await top.sees('before', ...SANE);
+    // What is continued in the background stops by itself as soon as it wants the terminal.
+    const said = join(scratch(t), 'jobs');
+    const waits = `until grep -q tty '${said}'; do jobs >'${said}'; done`;
+    await top.press(
+      `: >'${said}'; bg; ${waits}; stty -a; echo in "the background"; read -r line; clear`,
+      'Enter',
+    );
+    // As it was typed there is a quote in it.
+    t.notMatch(await top.sees('in the background', ...SANE.slice(1)), 'vm1.img');
+    t.same(await top.asks('#{alternate_on} #{cursor_flag} #{wrap_flag}'), '0 1 1');
+    await top.press('Enter');
+    await top.sees('vm1.img', 'q quit', /HEALTH$/m);
+    t.same(await top.asks('#{alternate_on} #{cursor_flag} #{wrap_flag}'), '1 0 0');
+    await top.press('q');
+    await top.sees('ended with 0');
+  },
+);
+
+t.test('Ctrl-Z stops whoever has started it as well', async (t) => {
+  const { address } = await madeUp(t);
+  const inScript = (top: string) => WITH_JOBS(`sh -c "${top}; true"`);
+  const top = await terminal(t, address, undefined, undefined, inScript);
+  await top.sees('vm1.img');
+  await top.press('C-z');
+  await top.sees('before', ...SANE);
+  await top.press('Enter');
+  await top.sees('vm1.img', 'q quit');
+  await top.press('q');
+  await top.sees('ended with 0');
+});
+
+t.test('where no shell could bring it back Ctrl-Z does nothing', async (t) => {
+  const { address } = await madeUp(t);
+  const top = await terminal(t, address);
+  await top.sees('vm1.img');
+  await top.press('C-z', 'c');
+  await top.sees(/^CLIENT /m);
+  const pid = await pidOf(top);
+  process.kill(pid, 'SIGTSTP');
+  await top.press('t');
+  await top.sees('TURNS/s');
+  await top.press('q');
+  await top.sees('ended with 0');
 });
 
 t.test('it says that the server is gone, and goes on when it is back', async (t) => {

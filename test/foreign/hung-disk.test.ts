@@ -8,11 +8,20 @@ import { MiB, scratch, sparseFile } from '../support/files.js';
 import { fuseFile } from '../support/fuse.js';
 import { describe, ended, run } from '../support/programs.js';
 import { type RunningServer, serve } from '../support/server.js';
+import { RawClient } from '../transmission/raw-client.js';
+import { READ } from '../transmission/wire.js';
 
 const DEADLINE_MS = 2500;
 const WAIT_MS = 60_000;
 /** A request that has to wait for the disk that hangs takes as long as that. */
 const SLOW_MS = 2000;
+
+/** What a line about a slow request says. */
+interface Told {
+  readonly length: number;
+  readonly durationMs: number;
+  readonly diskMs: number;
+}
 
 interface Health {
   readonly status: number;
@@ -108,6 +117,55 @@ for (const { title, threads, direct } of [
     },
   );
 }
+
+t.test('READs that hang are in the log, with all of their time as the disk’s', async (t) => {
+  const disk = await fuseFile(t, 64 * MiB);
+  const server = await serve(t, {
+    exports: [{ name: 'hangs', path: disk.path, direct: 'on' }],
+    args: ['--slow-request', '500', '--log-format', 'json'],
+  });
+  const client = await RawClient.open({ kind: 'unix', path: server.socketPath });
+  // One of a single I/O, which has its way of its own, one that does not fit the disk's units, and one of several.
+  const asked = [
+    { offset: 8192, length: 4096 },
+    { offset: 513, length: 100 },
+    { offset: MiB, length: MiB },
+  ];
+  const about = (message: string) =>
+    server
+      .log()
+      .split('\n')
+      .filter((line) => line.includes(`"msg":"${message}"`) && line.endsWith('}'))
+      .map((line) => JSON.parse(line) as Told)
+      .sort((a, b) => a.length - b.length);
+  const told = async (message: string) => {
+    const deadline = Date.now() + WAIT_MS;
+    while (about(message).length < asked.length && Date.now() < deadline) await sleep(50);
+    const lines = about(message);
+    const expected = asked.map((one) => ({ ...one, export: 'hangs', command: 'READ' }));
+    t.match(
+      lines,
+      expected.sort((a, b) => a.length - b.length),
+      message,
+    );
+    for (const { length, durationMs, diskMs } of lines) {
+      const what = `${message}: of ${length} bytes ${diskMs} of ${durationMs} ms`;
+      if (length === 4096) t.equal(diskMs, durationMs, what);
+      else t.ok(diskMs <= durationMs && diskMs > durationMs / 2, what);
+    }
+  };
+  // Their slots have been used before.
+  for (const one of asked) t.equal(await client.errorOf({ type: READ, ...one }), 0);
+  disk.hang();
+  const errors = asked.map((one) => client.errorOf({ type: READ, ...one }));
+  await told('a request is still not answered');
+  t.same(about('slow request'), [], 'none is answered yet');
+  disk.goOn();
+  t.same(await Promise.all(errors), [0, 0, 0]);
+  await told('slow request');
+  await client.destroy();
+  await server.stop(t);
+});
 
 t.test('a stop while a disk hangs ends after its deadline, with 1', async (t) => {
   const disk = await fuseFile(t, 64 * MiB);

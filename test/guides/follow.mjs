@@ -60,8 +60,8 @@ async function take(step) {
 
 async function typeAll(commands) {
   for (const { text, output } of commands) {
-    const { printed, ok } = await shell.type(text);
-    if (!ok) return `it failed: ${text}\n${printed}`;
+    const { printed, ok, failed } = await shell.type(text);
+    if (!ok) return `it failed: ${failed}\n${printed}`;
     const wrong = output && difference(output, linesOf(printed));
     if (wrong) return `${text}\n${wrong}`;
   }

@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { statements } from './statements.mjs';
 
 /** A command gets so long; the slowest are in User Mode Linux or build everything. */
 const COMMAND_MS = 300_000;
@@ -26,7 +27,7 @@ export class Shell {
   constructor(folder, cwd) {
     this.#folder = folder;
     const loop =
-      'set -e -o pipefail; while IFS= read -r f; do . "$f" </dev/null >"$f.out" 2>&1; echo 0; done';
+      'set -e -o pipefail; while IFS=: read -r f out; do . "$f" </dev/null >>"$out" 2>&1; echo 0; done';
     this.#child = spawn('bash', ['--norc', '-c', loop], { cwd, stdio: ['pipe', 'pipe', 'inherit'] });
     this.#child.stdin.on('error', () => {});
     this.#child.stdout.on('data', (chunk) => {
@@ -45,22 +46,35 @@ export class Shell {
   }
 
   /**
-   * Types a command and waits for its end.
+   * Types commands, one after the other, and waits for their end. What comes after one that fails is not typed.
    *
-   * @returns {Promise<{ printed: string, ok: boolean }>} `ok` is false if it failed or took too long
+   * @param {string} text
+   * @returns {Promise<{ printed: string, ok: boolean, failed?: string }>} `ok` is false if one, which is `failed`, did or took too long
    */
-  async type(command) {
-    const file = join(this.#folder, `command-${++this.#count}`);
-    writeFileSync(file, `${command}\n`);
+  async type(text) {
+    const output = join(this.#folder, `output-${++this.#count}`);
+    writeFileSync(output, '');
+    for (const [i, statement] of statements(text).entries()) {
+      const file = join(this.#folder, `command-${this.#count}-${i + 1}`);
+      writeFileSync(file, `${statement}\n`);
+      const wrong = await this.#run(file, output);
+      if (wrong !== undefined) {
+        return { printed: `${readFileSync(output, 'utf8')}${wrong}`, ok: false, failed: statement.trim() };
+      }
+    }
+    return { printed: readFileSync(output, 'utf8'), ok: true };
+  }
+
+  /** @returns {Promise<string | undefined>} undefined if it was done well; else what is to be said of that, perhaps nothing */
+  async #run(file, output) {
     this.#answer = '';
-    this.#child.stdin.write(`${file}\n`);
+    this.#child.stdin.write(`${file}:${output}\n`);
     const inTime = await within(COMMAND_MS, (wake) => {
       this.#wake = wake;
       return this.#answer !== '' || this.#ended;
     });
-    const ok = this.#answer === '0\n';
-    const printed = readFileSync(`${file}.out`, 'utf8');
-    return { printed: inTime ? printed : `${printed}\n(it did not end within ${COMMAND_MS / 1000} s)`, ok };
+    if (!inTime) return `\n(it did not end within ${COMMAND_MS / 1000} s)`;
+    return this.#answer === '0\n' ? undefined : '';
   }
 
   close() {

@@ -8,13 +8,19 @@ import t, { type Test } from 'tap';
 import { AionbdError } from '../../src/errors.js';
 import { HttpServer, reply } from '../../src/metrics/http.js';
 import { Listener, type PageAddress } from '../../src/metrics/listener.js';
-import { scratch } from '../support/files.js';
+import { MiB, scratch } from '../support/files.js';
 
 const ANY_PORT: PageAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 };
+
+/** Far more than the buffers of a socket hold. */
+const BIG_BYTES = 32 * MiB;
+const STILL_MS = 500;
+const WAIT_MS = 15_000;
 
 /** As the server on the watching thread, but here. */
 class Page {
   readonly #listeners: Listener[] = [];
+  readonly #bigEnds: (() => void)[] = [];
   readonly #http = new HttpServer(
     {
       '/': (_request, response) => reply(response, 200, 'text/plain', 'hello\n'),
@@ -30,9 +36,19 @@ class Page {
       '/open': (_request, response) => {
         response.write('more comes\n');
       },
+      '/big': (_request, response) => {
+        response.on('close', () => this.#bigEnds.shift()?.());
+        response.end(Buffer.alloc(BIG_BYTES));
+      },
     },
     { name: 'context' },
+    STILL_MS,
   );
+
+  /** Whatever becomes of the next answer to /big: here it is over. */
+  bigEnd(): Promise<void> {
+    return new Promise((resolve) => this.#bigEnds.push(resolve));
+  }
 
   async listen(address: PageAddress): Promise<PageAddress> {
     const listener = await Listener.open(address);
@@ -191,4 +207,66 @@ t.test('close cuts a client that stays connected', async (t) => {
   await page.close();
   await closed;
   t.pass('the socket is closed');
+});
+
+t.test('a client that takes nothing of its answer is cut', async (t) => {
+  const page = openPage(t);
+  const address = await page.listen(ANY_PORT);
+  const socket = connect(address.kind === 'tcp' ? address.port : 0, '127.0.0.1').pause();
+  t.teardown(() => socket.destroy());
+  socket.on('error', () => {}); // what it had not taken is thrown away
+  const end = page.bigEnd();
+  const began = performance.now();
+  socket.write('GET /big HTTP/1.1\r\nHost: x\r\n\r\n');
+  let isPatient = true;
+  const late = setTimeout(() => {
+    isPatient = false;
+    page.close();
+  }, WAIT_MS);
+  await end;
+  clearTimeout(late);
+  const tookMs = performance.now() - began;
+  t.ok(isPatient && tookMs > 0.9 * STILL_MS, `after ${Math.round(tookMs)} ms`);
+  let taken = 0;
+  socket.on('data', ({ length }) => {
+    taken += length;
+  });
+  socket.resume();
+  if (!socket.closed) await once(socket, 'close').catch(() => {});
+  t.ok(taken < BIG_BYTES, `${taken} bytes were on their way`);
+});
+
+t.test('a client that takes its answer slowly gets all of it', async (t) => {
+  const page = openPage(t);
+  const address = await page.listen(ANY_PORT);
+  // Where this process itself stood still for so long nothing is proved.
+  let stoodStill = false;
+  for (let tries = 0; tries < 10; tries++) {
+    const asked = request({
+      host: '127.0.0.1',
+      port: address.kind === 'tcp' ? address.port : 0,
+      path: '/big',
+      agent: false,
+    });
+    asked.end();
+    const [response] = (await once(asked, 'response')) as [IncomingMessage];
+    const began = performance.now();
+    let [taken, last, longestMs] = [0, began, 0];
+    response.on('data', ({ length }: Buffer) => {
+      const now = performance.now();
+      longestMs = Math.max(longestMs, now - last);
+      last = now;
+      taken += length;
+      response.pause();
+      setTimeout(() => response.resume(), 5);
+    });
+    await once(response, 'close').catch(() => {}); // cut
+    const tookMs = performance.now() - began;
+    stoodStill = longestMs > STILL_MS / 2;
+    if (taken < BIG_BYTES && stoodStill) continue;
+    t.equal(taken, BIG_BYTES);
+    t.ok(tookMs > 3 * STILL_MS, `in ${Math.round(tookMs)} ms`);
+    return;
+  }
+  t.ok(stoodStill, 'this machine stands still');
 });

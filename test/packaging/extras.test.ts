@@ -84,8 +84,42 @@ t.test('in bash, commands, flags and their values are completed', async (t) => {
   const flags = await offers(t, script, ['aionbd', 'serve', '--']);
   for (const flag of Object.keys(SERVE_OPTIONS)) t.ok(flags.includes(`--${flag}`), flag);
   t.same(await offers(t, script, ['aionbd', 'serve', '--direct', '']), ['auto', 'on', 'off']);
+  t.same(await offers(t, script, ['aionbd', 'serve', 'x', '--direct', '=', 'o']), ['on', 'off']);
   t.same(await offers(t, script, ['aionbd', 'create', '--pre']), ['--preallocate']);
 });
+
+/** What a script asks aionbd, and gets; zsh gets `name:description`. */
+async function answers(shell: string, words: readonly string[]): Promise<string[]> {
+  const ask = [MAIN, '--get-yargs-completions', 'aionbd', ...words];
+  const said = await must(process.execPath, ask, { env: { SHELL: shell, ZSH_NAME: '' } });
+  return said.split('\n').filter(Boolean);
+}
+
+for (const shell of ['/bin/bash', '/bin/zsh']) {
+  const namesOf = (offered: readonly string[]) => offered.map((one) => one.replace(/:.*/, ''));
+
+  t.test(`${shell} is offered commands, flags and the values of flags`, async (t) => {
+    const commands = ['serve', 'create', 'status', 'top', 'doctor', 'completion'];
+    t.same(namesOf(await answers(shell, [''])), commands);
+    const flags = namesOf(await answers(shell, ['serve', '--']));
+    for (const flag of Object.keys(SERVE_OPTIONS)) t.ok(flags.includes(`--${flag}`), flag);
+    t.notOk(flags.includes('--l'), 'no letter with two dashes');
+    t.same(await answers(shell, ['serve', '--on-stop', '']), ['refuse', 'disconnect']);
+    t.same(await answers(shell, ['serve', '--read-only', '--busy-poll', 'o']), ['auto', 'off']);
+    const one = (value: string) => `--direct=${value}`;
+    t.same(await answers(shell, ['serve', '--direct=']), ['auto', 'on', 'off'].map(one), 'in one word');
+  });
+
+  t.test(`${shell} is offered nothing where files are, so that it offers those`, async (t) => {
+    for (const words of [
+      ['serve', ''],
+      ['create', 'a'],
+      ['serve', '--pid-file', ''],
+    ]) {
+      t.same(await answers(shell, words), [], words.join(' '));
+    }
+  });
+}
 
 t.test('in bash, where aionbd has nothing to offer the shell offers files', async (t) => {
   const script = readFileSync(join(await makeExtras(t), 'completion/aionbd'), 'utf8');

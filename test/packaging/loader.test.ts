@@ -146,6 +146,31 @@ t.test('a prebuilt package that does not do gives way to the local build', async
   }
 });
 
+t.test('a file that is cut short anywhere is refused in words, in a process that lives on', async (t) => {
+  const whole = readFileSync(ADDON);
+  const file = join(scratch(t), 'cut.node');
+  const env = { AIONBD_ADDON: file };
+  for (const length of [
+    3,
+    40,
+    64,
+    4096,
+    Math.round(whole.length / 2),
+    whole.length - 4096,
+    whole.length - 1,
+  ]) {
+    writeFileSync(file, whole.subarray(0, length));
+    const doctor = await run(process.execPath, [MAIN, 'doctor'], { env });
+    t.same({ code: doctor.code, signal: doctor.signal }, { code: 1, signal: null }, `${length} bytes`);
+    const reason =
+      length < 64 ? /PROBLEM +addon .*cut\.node \(/ : /PROBLEM +addon .*\(the file is cut short\)/;
+    t.match(doctor.stdout, reason, describe(doctor));
+  }
+  const place = emptyPlace(t);
+  addPrebuilt(place, { content: whole.subarray(0, whole.length / 2) });
+  loads(t, place, addBuilt(place));
+});
+
 t.test('where none can be loaded each place is named, with what is wrong and what to do', async (t) => {
   const nothing = emptyPlace(t);
   const said = refusal(t, nothing);

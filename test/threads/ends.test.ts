@@ -4,12 +4,16 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { MiB, scratch, sparseFile } from '../support/files.js';
-import { collect, describe, ended, run, tied } from '../support/programs.js';
+import { preloaded } from '../support/preload.js';
+import { collect, describe, ended, must, run, tied } from '../support/programs.js';
 import { MAIN, serve } from '../support/server.js';
 import { RawClient } from '../transmission/raw-client.js';
 import { READ, WRITE } from '../transmission/wire.js';
+
+const UNWATCHABLE = fileURLToPath(new URL('unwatchable.c', import.meta.url));
 
 t.test('an exception that nobody catches on a thread ends the process, with a line in the log', async (t) => {
   const folder = scratch(t);
@@ -64,6 +68,41 @@ t.test('a thread that ends by itself ends the process, and what is on its way to
   const result = await run(process.execPath, args, { timeoutMs: 30_000 });
   t.equal(result.code, 0, describe(result));
   t.same(JSON.parse(result.stdout || '{}'), { uncaught: 'aionbd-1 has ended by itself' });
+});
+
+t.test('a connection that its thread cannot take over is closed, counted and in the log', async (t) => {
+  const path = sparseFile(join(scratch(t), 'disk'), MiB);
+  const metrics = join(scratch(t), 'm');
+  const server = await serve(t, {
+    exports: [{ name: 'disk', path }],
+    args: ['--threads', '2', '--log-format', 'json', '--metrics', `unix:${metrics}`],
+    env: await preloaded(t, UNWATCHABLE),
+  });
+  const address = { kind: 'unix', path: server.socketPath } as const;
+  const lost = await RawClient.connect(address);
+  t.ok(await lost.closesWithin(30_000), 'it is closed');
+  const served = await RawClient.open(address, 'disk');
+  t.equal(await served.errorOf({ type: READ, offset: 0, length: 4096 }), 0, 'the next one is served');
+  await served.destroy();
+  const status = JSON.parse(await must(process.execPath, [MAIN, 'status', `unix:${metrics}`, '--json']));
+  t.match(status.handshakeFailures, { no_thread: 1 });
+  await server.stop(t);
+  const lines = server
+    .log()
+    .split('\n')
+    .filter((line) => line.includes('a handshake has failed'));
+  t.match(
+    lines.map((line) => JSON.parse(line)),
+    [
+      {
+        level: 40,
+        connection: 1,
+        peer: 'unix',
+        failure: 'no_thread',
+        reason: 'its thread could not take it over (errno 28)',
+      },
+    ],
+  );
 });
 
 t.test('SIGTERM at any moment of the start is a clean stop, or an end by the signal', async (t) => {
