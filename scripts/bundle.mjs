@@ -63,8 +63,8 @@ function keepConstants(files) {
     const code = readFileSync(file, 'utf8');
     const assignments = (name) => {
       const it = name.replaceAll('$', '\\$');
-      const operator = String.raw`(<<|>>>?|\*\*|&&|\|\||\?\?|[-+*/%&|^])?=(?![=>])|\+\+|--`;
-      return new RegExp(String.raw`(?<![\w$.])${it} *(${operator})|(\+\+|--)${it}(?![\w$])`, 'g');
+      const assign = String.raw` *(<<|>>>?|\*\*|&&|\|\||\?\?|[-+*/%&|^])?=(?![=>])`;
+      return new RegExp(String.raw`(?<![\w$.])${it}(${assign}|\+\+|--)|(\+\+|--)${it}(?![\w$])`, 'g');
     };
     const isConstant = (name) => code.match(assignments(name)).length === 1;
     writeFileSync(
