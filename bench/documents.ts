@@ -1,4 +1,5 @@
 import type { IdleResults } from './idle-results.js';
+import { formatLimits } from './limits.js';
 import { METRICS } from './metrics.js';
 import type { MicroResults } from './micro-results.js';
 import { PLACES } from './perf-script.js';
@@ -49,6 +50,7 @@ export const BLOCK_NAMES = [
   'idle',
   'micro',
   'profile',
+  'limits',
 ] as const;
 
 export function suiteBlocks(results: SuiteResults, charts: readonly Chart[]): Blocks {
@@ -150,6 +152,11 @@ export function profileBlocks(results: ProfileResults): Blocks {
 }
 
 /** Who uses the processors, and what the server's share of them is used for. */
+/** For figures that need two results. */
+export function limitsBlocks(results: SuiteResults, profile: ProfileResults): Blocks {
+  return { limits: formatLimits(results, profile) };
+}
+
 export function formatProfiles({ profiles, machine }: ProfileResults): string {
   const percent = (share: number | undefined): string =>
     share === undefined ? '–' : `${formatNumber(share * 100, 1)} %`;

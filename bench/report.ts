@@ -9,12 +9,14 @@ import {
   formatMicro,
   formatProfiles,
   idleBlocks,
+  limitsBlocks,
   microBlocks,
   profileBlocks,
   suiteBlocks,
 } from './documents.js';
 import { BenchFailure, runProgram } from './failure.js';
 import type { IdleResults } from './idle-results.js';
+import { formatLimits } from './limits.js';
 import type { MicroResults } from './micro-results.js';
 import { readResults, writeCharts, writeTables } from './output.js';
 import type { ProfileResults } from './profile-results.js';
@@ -27,7 +29,8 @@ const CHARTS_FOLDER = 'performance';
 
 const USAGE = `Usage: npm run bench:report -- FILE.json ... [--out DIR] [--docs]
 
-Makes tables and charts anew from what bench, bench:idle, bench:micro and bench:profile wrote.
+Makes tables and charts anew from what bench, bench:idle, bench:micro and bench:profile wrote. With a run of bench and a profile it also
+says what of the targets no server could reach.
 
   --out DIR   write tables.md and a chart for each case there
   --docs      fill the tables of docs/performance.md and README.md, and put the charts into docs/performance/
@@ -42,11 +45,18 @@ await runProgram(async () => {
     process.exitCode = files.length === 0 ? 0 : 1;
     return;
   }
+  let suite: SuiteResults | undefined;
+  let profile: ProfileResults | undefined;
   for (const file of files) {
     const results = await readResults<Results>(file, ['suite', 'idle', 'micro', 'profile']);
     if (out !== undefined) await writeReport(results, out);
-    if (docs) await fillDocuments(results, file);
+    if (docs) await fillDocuments(await blocksOf(results), file);
+    if (results.kind === 'suite') suite = results;
+    if (results.kind === 'profile') profile = results;
   }
+  if (suite === undefined || profile === undefined) return;
+  if (out !== undefined) await writeText(out, 'limits.md', formatLimits(suite, profile));
+  if (docs) await fillDocuments(limitsBlocks(suite, profile), 'a run and a profile');
 });
 
 async function writeReport(results: Results, folder: string): Promise<void> {
@@ -69,14 +79,13 @@ async function writeText(folder: string, name: string, text: string): Promise<vo
   await writeFile(join(folder, name), `${text}\n`);
 }
 
-async function fillDocuments(results: Results, file: string): Promise<void> {
-  const blocks = await blocksOf(results);
+async function fillDocuments(blocks: Blocks, source: string): Promise<void> {
   for (const name of DOCUMENTS) {
     const path = join(ROOT, name);
     const { text, filled } = fillPlaces(await readFile(path, 'utf8'), blocks);
     if (filled.length === 0) continue;
     await writeFile(path, text);
-    process.stdout.write(`${name}: ${filled.join(', ')} from ${file}\n`);
+    process.stdout.write(`${name}: ${filled.join(', ')} from ${source}\n`);
   }
 }
 

@@ -1,0 +1,35 @@
+import { clientsLimit, type ProfileResults } from './profile-results.js';
+import type { SuiteResults } from './results.js';
+import { formatNumber, markdownTable } from './tables.js';
+import { judgeTargets } from './targets.js';
+
+/**
+ * What is left to be gained of the targets for IOPS that are not reached: by how much the client would be faster if the server cost
+ * nothing, as a profile of the same load says, and what a target's ratio would be then. Where that is below what is wanted, no server
+ * reaches it with this client on this machine.
+ */
+export function formatLimits(results: SuiteResults, { machine, profiles }: ProfileResults): string {
+  const rows = judgeTargets(results).flatMap(({ target, measured, reached }) => {
+    const profile = profiles.find((one) => one.case === target.case && one.server === target.server);
+    const isMissed = reached === false && target.metric === 'iops' && target.against !== undefined;
+    if (!isMissed || profile === undefined || measured === undefined) return [];
+    const gain = clientsLimit(profile, machine.processors) / profile.iops;
+    const atMost = measured * gain;
+    return [
+      [
+        `${target.what}, ${target.server}`,
+        target.against?.label ?? '',
+        `${target.value}×`,
+        `${measured.toFixed(2)}×`,
+        `${formatNumber(gain, 2)}×`,
+        `${atMost.toFixed(2)}×`,
+        atMost < target.value ? 'out of reach' : 'the server',
+      ],
+    ];
+  });
+  return markdownTable(
+    ['', 'against', 'wanted', 'measured', 'left to the client', 'at most', 'what is in the way'],
+    rows,
+    2,
+  );
+}
