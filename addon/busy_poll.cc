@@ -1,6 +1,7 @@
 #include "busy_poll.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
@@ -44,6 +45,19 @@ uint64_t BusyPoll::window_ns(uint64_t now) {
   if (!automatic_ || longest_window_ns_ == 0) return longest_window_ns_;
   if (usual_wait_ns_ > longest_window_ns_ || !pause_.is_over(now)) return 0;
   return longest_window_ns_;
+}
+
+bool BusyPoll::pushed_aside(uint64_t now) {
+  const long before = switches_;
+  switches_ = switches_of_thread();
+  if (switches_ == before) return false;
+  pause_.begin(now);
+  return true;
+}
+
+long BusyPoll::switches_of_thread() {
+  rusage usage{};
+  return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : -1;
 }
 
 void BusyPoll::waited(uint64_t wait_ns) {

@@ -30,19 +30,26 @@ class BusyPoll {
   uint64_t window_ns(uint64_t now);
   // Events came after `wait_ns` without any.
   void waited(uint64_t wait_ns);
-  // While looking, the thread was off its processor: somebody else has work to do.
-  void pushed_aside(uint64_t now) { pause_.begin(now); }
+  // To be called before a look and where one was interrupted for longer than kInterruptedNs: whether another
+  // thread of this machine had the processor meanwhile. Then nobody is to look for a while. A virtual machine
+  // that stood still, or an interrupt, is no reason to sleep.
+  void begin_look() { switches_ = switches_of_thread(); }
+  bool pushed_aside(uint64_t now);
   // How long it takes on average until events come, ns.
   uint64_t usual_wait_ns() const { return usual_wait_ns_; }
 
   // Between two looks one after the other it never takes that long by itself.
-  static constexpr uint64_t kPushedAsideNs = 50'000;
+  static constexpr uint64_t kInterruptedNs = 50'000;
 
  private:
   const bool automatic_;
   const uint64_t longest_window_ns_;
   uint64_t usual_wait_ns_;
+  long switches_ = 0;
   Pause pause_;
+
+  // How often this thread has had to leave its processor to another one, though it could have gone on.
+  static long switches_of_thread();
 };
 
 }  // namespace aionbd

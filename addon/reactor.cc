@@ -160,6 +160,7 @@ bool Reactor::gather(uint64_t now) {
 // Looks for events without sleeping. True if there are any.
 bool Reactor::look(uint64_t window_ns) {
   if (window_ns == 0) return false;
+  busy_poll_.begin_look();
   uint64_t now = now_ns();
   const uint64_t until = now + window_ns;
   while (now < until) {
@@ -168,10 +169,7 @@ bool Reactor::look(uint64_t window_ns) {
     sched_yield();
     const uint64_t before = now;
     now = now_ns();
-    if (now - before > BusyPoll::kPushedAsideNs) {
-      busy_poll_.pushed_aside(now);
-      return false;
-    }
+    if (now - before > BusyPoll::kInterruptedNs && busy_poll_.pushed_aside(now)) return false;
   }
   return false;
 }
