@@ -50,7 +50,7 @@ uint64_t BusyPoll::window_ns(uint64_t now) {
 bool BusyPoll::pushed_aside(uint64_t now) {
   const long before = switches_;
   switches_ = switches_of_thread();
-  if (switches_ == before) return false;
+  if (switches_ == before && switches_ >= 0) return false;
   pause_.begin(now);
   return true;
 }

@@ -31,8 +31,8 @@ class BusyPoll {
   // Events came after `wait_ns` without any.
   void waited(uint64_t wait_ns);
   // To be called before a look and where one was interrupted for longer than kInterruptedNs: whether another
-  // thread of this machine had the processor meanwhile. Then nobody is to look for a while. A virtual machine
-  // that stood still, or an interrupt, is no reason to sleep.
+  // thread of this machine has had the processor since the look began. Then nobody is to look for a while. A
+  // virtual machine that stood still, or an interrupt, is no reason to sleep.
   void begin_look() { switches_ = switches_of_thread(); }
   bool pushed_aside(uint64_t now);
   // How long it takes on average until events come, ns.

@@ -152,11 +152,6 @@ export function profileBlocks(results: ProfileResults): Blocks {
 }
 
 /** Who uses the processors, and what the server's share of them is used for. */
-/** For figures that need two results. */
-export function limitsBlocks(results: SuiteResults, profile: ProfileResults): Blocks {
-  return { limits: formatLimits(results, profile) };
-}
-
 export function formatProfiles({ profiles, machine }: ProfileResults): string {
   const percent = (share: number | undefined): string =>
     share === undefined ? '–' : `${formatNumber(share * 100, 1)} %`;
@@ -207,4 +202,9 @@ export function fillPlaces(
     },
   );
   return { text, filled };
+}
+
+/** For figures that need two results. */
+export function limitsBlocks(results: SuiteResults, profile: ProfileResults): Blocks {
+  return { limits: formatLimits(results, profile) };
 }

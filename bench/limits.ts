@@ -4,9 +4,9 @@ import { formatNumber, markdownTable } from './tables.js';
 import { judgeTargets } from './targets.js';
 
 /**
- * What is left to be gained of the targets for IOPS that are not reached: by how much the client would be faster if the server cost
- * nothing, as a profile of the same load says, and what a target's ratio would be then. Where that is below what is wanted, no server
- * reaches it with this client on this machine.
+ * What may be left to be gained of the targets for IOPS that are not reached: by how much the client would be faster if the server cost
+ * nothing, as a profile of the same load says, and what a target's ratio would be then. An estimate: with the server gone from the other half of
+ * a core, or with replies in other portions, the client has another price.
  */
 export function formatLimits(results: SuiteResults, { machine, profiles }: ProfileResults): string {
   const rows = judgeTargets(results).flatMap(({ target, measured, reached }) => {
@@ -23,12 +23,20 @@ export function formatLimits(results: SuiteResults, { machine, profiles }: Profi
         `${measured.toFixed(2)}×`,
         `${formatNumber(gain, 2)}×`,
         `${atMost.toFixed(2)}×`,
-        atMost < target.value ? 'out of reach' : 'the server',
+        atMost < target.value ? 'yes' : 'no',
       ],
     ];
   });
   return markdownTable(
-    ['', 'against', 'wanted', 'measured', 'left to the client', 'at most', 'what is in the way'],
+    [
+      '',
+      'against',
+      'wanted',
+      'measured',
+      'left to the client',
+      'about, at most',
+      'is the client in the way?',
+    ],
     rows,
     2,
   );

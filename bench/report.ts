@@ -29,8 +29,8 @@ const CHARTS_FOLDER = 'performance';
 
 const USAGE = `Usage: npm run bench:report -- FILE.json ... [--out DIR] [--docs]
 
-Makes tables and charts anew from what bench, bench:idle, bench:micro and bench:profile wrote. With a run of bench and a profile it also
-says what of the targets no server could reach.
+Makes tables and charts anew from what bench, bench:idle, bench:micro and bench:profile wrote. With a run of bench and a profile in one call it
+also estimates which of the targets that are missed the client itself keeps from being reached.
 
   --out DIR   write tables.md and a chart for each case there
   --docs      fill the tables of docs/performance.md and README.md, and put the charts into docs/performance/
@@ -54,7 +54,11 @@ await runProgram(async () => {
     if (results.kind === 'suite') suite = results;
     if (results.kind === 'profile') profile = results;
   }
-  if (suite === undefined || profile === undefined) return;
+  if (suite === undefined || profile === undefined) {
+    if (docs && (suite ?? profile))
+      process.stdout.write('what the client allows is left as it was: that takes a run and a profile\n');
+    return;
+  }
   if (out !== undefined) await writeText(out, 'limits.md', formatLimits(suite, profile));
   if (docs) await fillDocuments(limitsBlocks(suite, profile), 'a run and a profile');
 });

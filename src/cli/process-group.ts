@@ -7,7 +7,7 @@ interface Process {
 }
 
 /**
- * Whether there is a shell with job control that would continue us when we are stopped. Without one (`ssh -t host aionbd top`, the first
+ * Whether there may be a shell with job control that would continue us when we are stopped. Without one (`ssh -t host aionbd top`, the first
  * program of a container) our process group is an orphan, which the kernel does not stop at Ctrl-Z either: nobody could bring it back.
  */
 export function canBeContinued(): boolean {
@@ -16,7 +16,9 @@ export function canBeContinued(): boolean {
   // Who has started us may be in our group: npx, a script.
   for (let next = own.parent; next > 0; ) {
     const process = look(next);
-    if (process === undefined || process.session !== own.session) return false;
+    // Other users' may be hidden from us.
+    if (process === undefined) return true;
+    if (process.session !== own.session) return false;
     if (process.group !== own.group) return true;
     next = process.parent;
   }
