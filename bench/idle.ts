@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +12,7 @@ import { IdleClient } from './idle-client.js';
 import type { IdleResults, IdleStage } from './idle-results.js';
 import { commitOfThisTree } from './machine.js';
 import { wholeNumber } from './options.js';
+import { writeFigures } from './output.js';
 import { startServer } from './server-process.js';
 import { aionbdCommand } from './servers.js';
 
@@ -56,12 +57,9 @@ await runProgram(async (signal) => {
   const folder = await mkdtemp(join(tmpdir(), 'aionbd-bench-'));
   try {
     const results = await measureIdle(options, folder, signal);
-    process.stdout.write(`${formatIdle(results)}\n`);
-    if (options.out !== undefined) {
-      await mkdir(options.out, { recursive: true });
-      await writeFile(join(options.out, 'idle.json'), `${JSON.stringify(results, null, 2)}\n`);
-      await writeFile(join(options.out, 'idle.md'), `${formatIdle(results)}\n`);
-    }
+    const table = formatIdle(results);
+    process.stdout.write(`${table}\n`);
+    if (options.out !== undefined) await writeFigures(options.out, 'idle', results, table);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

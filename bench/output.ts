@@ -21,6 +21,18 @@ export async function writeTables(results: SuiteResults, folder: string): Promis
   await writeFile(join(folder, 'tables.md'), formatSuite(results));
 }
 
+/** Writes NAME.json and NAME.md into a folder, which is made if it is not there. */
+export async function writeFigures(
+  folder: string,
+  name: string,
+  results: unknown,
+  table: string,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, `${name}.json`), `${JSON.stringify(results, null, 2)}\n`);
+  await writeFile(join(folder, `${name}.md`), `${table}\n`);
+}
+
 /** Writes the charts, and returns the names of their files with what they show. */
 export async function writeCharts(
   results: SuiteResults,

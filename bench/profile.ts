@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -13,6 +13,7 @@ import { BenchFailure, runProgram } from './failure.js';
 import { withLoadedServer } from './loaded-server.js';
 import { processorTicks, watchMachine } from './machine.js';
 import { wholeNumber } from './options.js';
+import { writeFigures } from './output.js';
 import { PlaceCounter } from './perf-script.js';
 import type { Profile, ProfileResults } from './profile-results.js';
 import { contenderNamed } from './servers.js';
@@ -56,11 +57,9 @@ await runProgram(async (signal) => {
   }
   await requirePrograms(['fio', 'perf', 'dd', 'sync'], false, signal);
   const results = await profileAll(options, signal);
-  process.stdout.write(`${formatProfiles(results)}\n`);
-  if (options.out === undefined) return;
-  await mkdir(options.out, { recursive: true });
-  await writeFile(join(options.out, 'profile.json'), `${JSON.stringify(results, null, 2)}\n`);
-  await writeFile(join(options.out, 'profile.md'), `${formatProfiles(results)}\n`);
+  const table = formatProfiles(results);
+  process.stdout.write(`${table}\n`);
+  if (options.out !== undefined) await writeFigures(options.out, 'profile', results, table);
 });
 
 function profileAll({ seconds }: Options, signal: AbortSignal): Promise<ProfileResults> {

@@ -1,5 +1,3 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Bench } from 'tinybench';
 import { formatMicro } from '../documents.js';
@@ -7,6 +5,7 @@ import { BenchFailure, runProgram } from '../failure.js';
 import { commitOfThisTree } from '../machine.js';
 import type { MicroResults, MicroTask } from '../micro-results.js';
 import { wholeNumber } from '../options.js';
+import { writeFigures } from '../output.js';
 import { codecTasks } from './codec.js';
 import { ringTasks } from './ring.js';
 import { slabTasks } from './slab.js';
@@ -37,12 +36,9 @@ await runProgram(async () => {
       node: process.version,
       tasks: await measure(tasks, options.milliseconds),
     };
-    process.stdout.write(`${formatMicro(results)}\n`);
-    if (options.out !== undefined) {
-      await mkdir(options.out, { recursive: true });
-      await writeFile(join(options.out, 'micro.json'), `${JSON.stringify(results, null, 2)}\n`);
-      await writeFile(join(options.out, 'micro.md'), `${formatMicro(results)}\n`);
-    }
+    const table = formatMicro(results);
+    process.stdout.write(`${table}\n`);
+    if (options.out !== undefined) await writeFigures(options.out, 'micro', results, table);
   } finally {
     await ring.close();
   }
