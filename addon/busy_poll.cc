@@ -68,7 +68,8 @@ void BusyPoll::looked(uint64_t look_ns, bool found) {
   const uint64_t weight = trial_ > 0 ? kTrialWeight : kLookWeight;
   usual_look_ns_ = (usual_look_ns_ * (weight - 1) + look) / weight;
   if (trial_ == 0 || --trial_ > 0) return;
-  waits_per_trial_ = is_worth_it() ? kFewestWaitsPerTrial : std::min(waits_per_trial_ * 2, kMostWaitsPerTrial);
+  waits_per_trial_ =
+      is_worth_it() ? kFewestWaitsPerTrial : std::min(waits_per_trial_ * 2, kMostWaitsPerTrial);
 }
 
 bool BusyPoll::is_worth_it() const {

@@ -28,8 +28,8 @@ class BusyPoll {
 
   // How long to look now, ns.
   uint64_t window_ns(uint64_t now);
-  // A look has taken so long, and did it find something? How long sleeping took says little: most of it may have
-  // been the waking up, of either side.
+  // A look has taken so long, and did it find something? How long sleeping took says little: most of it may
+  // have been the waking up, of either side.
   void looked(uint64_t look_ns, bool found);
   // Events came after `wait_ns` without any.
   void waited(uint64_t wait_ns);
@@ -50,7 +50,8 @@ class BusyPoll {
   const uint64_t longest_window_ns_;
   uint64_t usual_wait_ns_;
   uint64_t usual_look_ns_ = 0;
-  // Where looks are not worth it: waits since the last trial of some looks, of how many, and what is left of it.
+  // Where looks are not worth it: waits since the last trial of some looks, of how many, and what is left of
+  // it.
   uint32_t waits_ = 0;
   uint32_t waits_per_trial_ = kFewestWaitsPerTrial;
   uint32_t trial_ = 0;

@@ -38,14 +38,13 @@ class UnreadReplies {
     bytes_each_ += (each - bytes_each_) * kWeight;
     at_most_ += static_cast<double>(replies);
   }
-  // False if there can't be that many, and nobody needs to look at the queue.
-  bool may_be(double replies) const { return at_most_ >= replies; }
-  // The queue was looked at and is that long. True if so many replies are unread, or more.
-  bool are(double replies, int queued_bytes) {
-    at_most_ = queued_bytes / bytes_each_;
-    return at_most_ >= replies;
-  }
+  // The queue is that long.
+  void look(int queued_bytes) { at_most_ = queued_bytes / bytes_each_; }
+  // There are no more than those that were unread at the last look, and all that have left since.
+  double at_most() const { return at_most_; }
 
+  // A client with fewer waits for us, or soon will.
+  static constexpr double kSome = 4;
   // They keep a client busy for longer than a nap takes; one that has fewer in flight is never waited for.
   static constexpr double kMany = 8;
   // That much is left after a nap only where dozens are in flight; one with 16 would wait for a second nap.
@@ -57,7 +56,7 @@ class UnreadReplies {
   static constexpr double kWeight = 1.0 / 8;
 
   double bytes_each_ = 4096;
-  double at_most_ = 0;  // at the last look, and all that have left since
+  double at_most_ = 0;
 };
 
 }  // namespace aionbd

@@ -109,9 +109,10 @@ void Reactor::turn() {
     busy_poll_.waited(now - last_work_ns_);
     now = last_work_ns_ = now_ns();
     if (phase_ != Phase::kOpen || now >= leave) return;
-    const bool gathered = gather(now);
-    const uint64_t window_ns = busy_poll_.window_ns(now);
-    if (!gathered && window_ns == 0 && busy_poll_.usual_wait_ns() < kAtOnceNs) return;
+    const Asking asking = gather(now);
+    // Whoever has something to do but to wait for us is served better by what gathers meanwhile.
+    const uint64_t window_ns = asking == Asking::kWaits ? busy_poll_.window_ns(now) : 0;
+    if (asking != Asking::kGathered && window_ns == 0 && busy_poll_.usual_wait_ns() < kAtOnceNs) return;
     if (pending_.empty() && !look(window_ns)) {
       // Where events come seldom, libuv waits as well as we do.
       if (busy_poll_.usual_wait_ns() > kSeldomNs) return;
@@ -144,19 +145,22 @@ bool Reactor::work() {
   return found;
 }
 
-// Gives the only client that has something to ask the time to ask for more. False if it needs none. Several
-// clients gather by themselves while the others are served.
-bool Reactor::gather(uint64_t now) {
+// Gives the only client that has something to ask the time to ask for more, if it does not wait for us.
+// Several clients gather by themselves while the others are served.
+Reactor::Asking Reactor::gather(uint64_t now) {
   Connection* connection = open_connection(heard_from_);
   heard_from_ = kNobody;
-  if (!connection || !connection->has_unread(UnreadReplies::kMany)) return false;
+  const double unread = connection ? connection->unread() : 0;
+  if (unread < UnreadReplies::kSome) return Asking::kWaits;
+  if (unread < UnreadReplies::kMany) return Asking::kIsBusy;
   const uint64_t began = now;
   for (int naps = 0; naps < kMostNaps; naps++) {
     const uint64_t after = naps_.nap(now);
-    if (after == now || !connection->has_unread(UnreadReplies::kPlenty)) return after != began;
+    if (after == now || connection->unread() < UnreadReplies::kPlenty)
+      return after == began ? Asking::kIsBusy : Asking::kGathered;
     now = after;
   }
-  return true;
+  return Asking::kGathered;
 }
 
 // Looks for events without sleeping. True if there are any.

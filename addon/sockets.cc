@@ -103,10 +103,11 @@ int64_t Connection::peek_end(uint8_t* tail, size_t tail_length) const {
   return unread;
 }
 
-bool Connection::has_unread(double replies) {
+double Connection::unread() {
   int queued = 0;
-  return unread_.may_be(replies) && ioctl(fd_.get(), SIOCOUTQ, &queued) == 0 &&
-         unread_.are(replies, queued);
+  if (unread_.at_most() >= UnreadReplies::kSome && ioctl(fd_.get(), SIOCOUTQ, &queued) == 0)
+    unread_.look(queued);
+  return unread_.at_most();
 }
 
 int64_t Connection::send_some() {

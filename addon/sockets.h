@@ -58,9 +58,9 @@ class Connection {
   int64_t peek_end(uint8_t* tail, size_t tail_length) const;
 
   void queue_send(const SendPiece& piece) { pieces_.push_back(piece); }
-  // Whether the other side has so many replies to read that it waits for none. Known of Unix sockets only: a
-  // TCP socket's queue is empty once the other side's kernel has the bytes.
-  bool has_unread(double replies);
+  // How many replies the other side has still to read, about; exact enough where they are many. Known of Unix
+  // sockets only: a TCP socket's queue is empty once the other side's kernel has the bytes.
+  double unread();
   bool has_pieces() const { return first_ < pieces_.size(); }
 
   // Gives the socket away without closing it.
