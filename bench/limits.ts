@@ -30,7 +30,7 @@ export function findLimits(results: SuiteResults, targets: readonly Target[] = T
   });
 }
 
-/** {@link findLimits} as a Markdown table. */
+/** {@link findLimits} as a Markdown table, or a sentence if there is none. */
 export function formatLimits(results: SuiteResults, targets: readonly Target[] = TARGETS): string {
   const rows = findLimits(results, targets).map(({ verdict, withIo, withoutIo, reach }) => {
     const { target, measured } = verdict;
@@ -44,6 +44,7 @@ export function formatLimits(results: SuiteResults, targets: readonly Target[] =
       reach,
     ];
   });
+  if (rows.length === 0) return 'No target is missed that a floor bounds.';
   return markdownTable(
     [
       '',

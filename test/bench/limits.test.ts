@@ -100,6 +100,7 @@ t.test(
 t.test('targets that are reached, were not measured, or have no such figure are left out', async (t) => {
   const floors = { floor: 300, 'floor-aio': 300 };
   t.equal(reach(ROW, { aionbd: 200, ...floors }), undefined, 'reached');
+  t.notMatch(formatLimits(suite({}), [ROW]), /\|/, 'no table without a row');
   t.same(findLimits(run('iops', { aionbd: 110, ...floors }), [ROW]), [], 'nobody to compare with');
   const switches: Target = { ...ROW, metric: 'contextSwitchesPerRequest', bound: 'at most', value: 0.5 };
   t.equal(reach(switches, floors), undefined, 'a figure that has no floor');
