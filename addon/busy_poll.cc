@@ -13,7 +13,18 @@ namespace {
 // Of what is averaged, a wait counts for 1/8; long ones count as this, so that one pause is soon forgotten.
 constexpr uint64_t kWaitWeight = 8;
 constexpr uint64_t kLongestWaitNs = 2'000'000;
+// Of what a look takes on average, one counts for 1/8, and 1/2 in a trial. They are worth it while that is at
+// most 2/3 of the longest.
+constexpr uint64_t kLookWeight = 8;
+constexpr uint64_t kTrialWeight = 2;
+constexpr uint64_t kWorthFactor = 2;
+constexpr uint64_t kWorthDivisor = 3;
+// The first looks of a trial find a client that is slow to wake up, as long as both processors sleep.
+constexpr uint32_t kLooksPerTrial = 8;
+constexpr uint32_t kMostWaitsPerTrial = 4096;
 constexpr uint64_t kShortestPauseNs = 10'000'000;
+// Whoever keeps a processor busy is noticed at once; what comes now and then is no reason for long pauses.
+constexpr uint64_t kSoonNs = 20'000'000;
 constexpr uint64_t kLongestPauseNs = 1'000'000'000;
 
 // Where there is one processor for us, looking would keep our clients from it.
@@ -31,7 +42,7 @@ uint64_t now_ns() {
 }
 
 void Pause::begin(uint64_t now) {
-  const bool again = now < until_ + 2 * length_ns_;
+  const bool again = now < until_ + kSoonNs;
   length_ns_ = again ? std::min(length_ns_ * 2, kLongestPauseNs) : kShortestPauseNs;
   until_ = now + length_ns_;
 }
@@ -43,8 +54,25 @@ BusyPoll::BusyPoll(bool automatic, uint32_t window_us)
 
 uint64_t BusyPoll::window_ns(uint64_t now) {
   if (!automatic_ || longest_window_ns_ == 0) return longest_window_ns_;
-  if (usual_wait_ns_ > longest_window_ns_ || !pause_.is_over(now)) return 0;
+  if (!pause_.is_over(now)) return 0;
+  if (trial_ == 0 && !is_worth_it()) {
+    if (++waits_ < waits_per_trial_) return 0;
+    waits_ = 0;
+    trial_ = kLooksPerTrial;
+  }
   return longest_window_ns_;
+}
+
+void BusyPoll::looked(uint64_t look_ns, bool found) {
+  const uint64_t look = found ? std::min(look_ns, longest_window_ns_) : longest_window_ns_;
+  const uint64_t weight = trial_ > 0 ? kTrialWeight : kLookWeight;
+  usual_look_ns_ = (usual_look_ns_ * (weight - 1) + look) / weight;
+  if (trial_ == 0 || --trial_ > 0) return;
+  waits_per_trial_ = is_worth_it() ? kFewestWaitsPerTrial : std::min(waits_per_trial_ * 2, kMostWaitsPerTrial);
+}
+
+bool BusyPoll::is_worth_it() const {
+  return usual_look_ns_ * kWorthDivisor <= longest_window_ns_ * kWorthFactor;
 }
 
 bool BusyPoll::pushed_aside(uint64_t now) {

@@ -36,9 +36,15 @@ class UnreadReplies {
     if (replies == 0) return;
     const double each = (static_cast<double>(bytes) + kPerCall) / static_cast<double>(replies);
     bytes_each_ += (each - bytes_each_) * kWeight;
+    at_most_ += static_cast<double>(replies);
   }
-  // True if that many are unread, or more.
-  bool are(double replies, int queued_bytes) const { return queued_bytes >= replies * bytes_each_; }
+  // False if there can't be that many, and nobody needs to look at the queue.
+  bool may_be(double replies) const { return at_most_ >= replies; }
+  // The queue was looked at and is that long. True if so many replies are unread, or more.
+  bool are(double replies, int queued_bytes) {
+    at_most_ = queued_bytes / bytes_each_;
+    return at_most_ >= replies;
+  }
 
   // They keep a client busy for longer than a nap takes; one that has fewer in flight is never waited for.
   static constexpr double kMany = 8;
@@ -51,6 +57,7 @@ class UnreadReplies {
   static constexpr double kWeight = 1.0 / 8;
 
   double bytes_each_ = 4096;
+  double at_most_ = 0;  // at the last look, and all that have left since
 };
 
 }  // namespace aionbd

@@ -109,8 +109,10 @@ void Reactor::turn() {
     busy_poll_.waited(now - last_work_ns_);
     now = last_work_ns_ = now_ns();
     if (phase_ != Phase::kOpen || now >= leave) return;
-    if (!gather(now) && busy_poll_.usual_wait_ns() < kAtOnceNs) return;
-    if (pending_.empty() && !look(busy_poll_.window_ns(now))) {
+    const bool gathered = gather(now);
+    const uint64_t window_ns = busy_poll_.window_ns(now);
+    if (!gathered && window_ns == 0 && busy_poll_.usual_wait_ns() < kAtOnceNs) return;
+    if (pending_.empty() && !look(window_ns)) {
       // Where events come seldom, libuv waits as well as we do.
       if (busy_poll_.usual_wait_ns() > kSeldomNs) return;
       if (poll_events(kLongestWaitMs) == 0) return;
@@ -145,7 +147,7 @@ bool Reactor::work() {
 // Gives the only client that has something to ask the time to ask for more. False if it needs none. Several
 // clients gather by themselves while the others are served.
 bool Reactor::gather(uint64_t now) {
-  const Connection* connection = open_connection(heard_from_);
+  Connection* connection = open_connection(heard_from_);
   heard_from_ = kNobody;
   if (!connection || !connection->has_unread(UnreadReplies::kMany)) return false;
   const uint64_t began = now;
@@ -161,17 +163,20 @@ bool Reactor::gather(uint64_t now) {
 bool Reactor::look(uint64_t window_ns) {
   if (window_ns == 0) return false;
   busy_poll_.begin_look();
-  uint64_t now = now_ns();
-  const uint64_t until = now + window_ns;
-  while (now < until) {
-    if (aio_.has_completed() || poll_events(0) > 0) return true;
+  const uint64_t began = now_ns();
+  uint64_t now = began;
+  bool found = false;
+  while (now - began < window_ns) {
+    found = aio_.has_completed() || poll_events(0) > 0;
+    if (found) break;
     // Whoever waits for this processor gets it.
     sched_yield();
     const uint64_t before = now;
     now = now_ns();
     if (now - before > BusyPoll::kInterruptedNs && busy_poll_.pushed_aside(now)) return false;
   }
-  return false;
+  busy_poll_.looked(now - began, found);
+  return found;
 }
 
 // Each completion signals aio_event_; with epoll listening that is a twentieth of all work per request. On a

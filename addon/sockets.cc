@@ -103,9 +103,10 @@ int64_t Connection::peek_end(uint8_t* tail, size_t tail_length) const {
   return unread;
 }
 
-bool Connection::has_unread(double replies) const {
+bool Connection::has_unread(double replies) {
   int queued = 0;
-  return ioctl(fd_.get(), SIOCOUTQ, &queued) == 0 && unread_.are(replies, queued);
+  return unread_.may_be(replies) && ioctl(fd_.get(), SIOCOUTQ, &queued) == 0 &&
+         unread_.are(replies, queued);
 }
 
 int64_t Connection::send_some() {

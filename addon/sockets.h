@@ -60,7 +60,7 @@ class Connection {
   void queue_send(const SendPiece& piece) { pieces_.push_back(piece); }
   // Whether the other side has so many replies to read that it waits for none. Known of Unix sockets only: a
   // TCP socket's queue is empty once the other side's kernel has the bytes.
-  bool has_unread(double replies) const;
+  bool has_unread(double replies);
   bool has_pieces() const { return first_ < pieces_.size(); }
 
   // Gives the socket away without closing it.

@@ -6,6 +6,7 @@ import { AionbdError } from '../errors.js';
 import type { Logger, ServerOptions } from '../server/api.js';
 import { readVersion } from '../server/version.js';
 import type { Command } from './command-line.js';
+import { inlineMore } from './compiler.js';
 import { EXIT_FAILURE, EXIT_OK, exitCodeOf } from './exit-code.js';
 import { inheritedSockets } from './inherited.js';
 import { readServeQuickly } from './quick.js';
@@ -85,6 +86,7 @@ async function runServe(
   version: string,
   options: RunOptions,
 ): Promise<number> {
+  inlineMore();
   const inherited = inheritedSockets(process.env, process.pid);
   const config = serveConfig(command.flags, inherited.length > 0);
   // Loaded here, so that help and mistakes are answered without the addon.

@@ -20,7 +20,7 @@ export const DEFAULTS = Object.freeze({
   direct: 'auto',
   bufferMemory: '64M',
   queueDepth: '1024',
-  busyPoll: 'off',
+  busyPoll: 'auto',
   threads: '1',
   slowRequest: '1000',
   onStop: 'refuse',

@@ -44,7 +44,7 @@ export function checkedSettings(options: ServerOptions): Settings {
     queueDepth: checked(options, 'queueDepth'),
     maxConnections: checked(options, 'maxConnections'),
     handshakeDeadlineMs: checked(options, 'handshakeDeadlineMs'),
-    busyPoll: checkedBusyPoll(options.busyPoll ?? 'off'),
+    busyPoll: checkedBusyPoll(options.busyPoll ?? 'auto'),
     threads: checked(options, 'threads'),
     slowRequestMs: checkedSlowRequest(options.slowRequestMs ?? DEFAULT_SLOW_REQUEST_MS),
     onStop: checkedOnStop(options.onStop ?? 'refuse'),
