@@ -1,3 +1,4 @@
+import { isFloor } from './floors.js';
 import { METRICS, type MetricKey } from './metrics.js';
 import { type CaseResults, metricsOf, summaryOf } from './results.js';
 import type { Summary } from './statistics.js';
@@ -29,6 +30,7 @@ const STYLE = `
   .quiet { fill: #59636e }
   .ours { fill: #0969da }
   .peer { fill: #9198a1 }
+  .floor { fill: none; stroke: #9198a1; stroke-dasharray: 4 3 }
   .range { stroke: #1f2328; stroke-width: 1.5 }
   .ground { fill: #ffffff }
   @media (prefers-color-scheme: dark) {
@@ -36,6 +38,7 @@ const STYLE = `
     .quiet { fill: #9198a1 }
     .ours { fill: #4493f8 }
     .peer { fill: #6e7681 }
+    .floor { stroke: #6e7681 }
     .range { stroke: #e6edf3 }
     .ground { fill: #0d1117 }
   }`;
@@ -93,7 +96,8 @@ function bar(
   const top = HEAD_HEIGHT + row * ROW_HEIGHT;
   const middle = top + BAR_HEIGHT / 2;
   const at = (value: number): string => (x + value * scale).toFixed(1);
-  const colour = name.startsWith('aionbd') ? 'ours' : 'peer';
+  // A bound is no competitor: an outline.
+  const colour = name.startsWith('aionbd') ? 'ours' : isFloor(name) ? 'floor' : 'peer';
   const valueX = (x + max * scale + 6).toFixed(1);
   return [
     `<rect class="${colour}" x="${x}" y="${top}" width="${(median * scale).toFixed(1)}" height="${BAR_HEIGHT}"/>`,

@@ -3,7 +3,7 @@ import { formatLimits } from './limits.js';
 import { METRICS } from './metrics.js';
 import type { MicroResults } from './micro-results.js';
 import { PLACES } from './perf-script.js';
-import { clientsLimit, type ProfileResults } from './profile-results.js';
+import type { ProfileResults } from './profile-results.js';
 import { formatReadme } from './readme.js';
 import { medianOf, metricsOf, type SuiteResults } from './results.js';
 import {
@@ -60,6 +60,7 @@ export function suiteBlocks(results: SuiteResults, charts: readonly Chart[]): Bl
       `\`npm run bench -- --set ${results.set} --rounds ${results.rounds} --seconds ${results.secondsPerRound}\``,
     ].join('\n\n'),
     targets: formatVerdicts(results, judgeTargets(results)),
+    limits: formatLimits(results),
     iops: formatOverview(results, 'iops'),
     cpu: formatOverview(results, 'cpuMicrosecondsPerRequest'),
     latency: formatOverview(results, 'p50Microseconds'),
@@ -158,21 +159,13 @@ export function formatProfiles({ profiles, machine }: ProfileResults): string {
   const name = (profile: (typeof profiles)[number]): string => `${profile.case}, ${profile.server}`;
   return [
     markdownTable(
-      [
-        '',
-        'IOPS',
-        'server, µs/request',
-        'client, µs/request',
-        'processors idle',
-        'IOPS if the server cost nothing',
-      ],
+      ['', 'IOPS', 'server, µs/request', 'client, µs/request', 'processors idle'],
       profiles.map((profile) => [
         name(profile),
         formatNumber(profile.iops, 0),
         formatNumber(profile.serverMicroseconds, 2),
         formatNumber(profile.clientMicroseconds, 2),
         percent(profile.idleShare),
-        formatNumber(clientsLimit(profile, machine.processors), 0),
       ]),
     ),
     markdownTable(
@@ -202,9 +195,4 @@ export function fillPlaces(
     },
   );
   return { text, filled };
-}
-
-/** For figures that need two results. */
-export function limitsBlocks(results: SuiteResults, profile: ProfileResults): Blocks {
-  return { limits: formatLimits(results, profile) };
 }

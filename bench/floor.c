@@ -1,11 +1,13 @@
-// The least that any server can do: takes requests and sends replies, and looks at nothing that a real one has
-// to. No checks, no locks, no counting, no errors, one client at a time that keeps to the protocol. What fio
-// reaches with it is what it could reach with a server whose own work were free.
+// The least that a server can do: takes requests and sends replies, and looks at nothing that a real one has
+// to. No checks of what a client asks for, no locks, no counting, no errors, no flush. What fio reaches with
+// it is what it could reach with a server whose own work were free.
 //
 //   floor FILE none|aio unix:PATH|ADDRESS:PORT THREADS sleep|spin
 //
-// `none`: replies without having touched the file, READs with the same zeroes each. `aio`: does what was asked
-// for, with O_DIRECT, one io_submit for all that lies in the sockets. `spin`: looks at its sockets for ever.
+// `none`: replies without having touched the file, READs with the same zeroes each. `aio`: does what was
+// asked for, with O_DIRECT, one io_submit for all that lies in the sockets, and waits for all of it: on
+// memory that is the least, on a disk it is not. `spin`: looks at its sockets for ever. Whatever goes wrong
+// ends it, with a message.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <endian.h>
@@ -26,53 +28,104 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+// On the wire, big-endian.
+struct __attribute__((packed)) OptionHead {
+  uint64_t magic;
+  uint32_t option, length;
+};
+struct __attribute__((packed)) OptionReply {
+  uint64_t magic;
+  uint32_t option, type, length;
+};
+struct __attribute__((packed)) ExportInfo {
+  uint16_t type;
+  uint64_t bytes;
+  uint16_t flags;
+};
+struct __attribute__((packed)) RequestHead {
+  uint32_t magic;
+  uint16_t flags, command;
+  uint64_t cookie, offset;
+  uint32_t length;
+};
+struct __attribute__((packed)) SimpleReply {
+  uint32_t magic, error;
+  uint64_t cookie;
+};
+struct __attribute__((packed)) DataChunk {
+  uint32_t magic;
+  uint16_t flags, type;
+  uint64_t cookie;
+  uint32_t length;
+  uint64_t offset;
+};
+
 enum {
-  kDepth = 64,           // requests of a connection in one go
-  kMaxBlock = 1 << 20,   // bytes
-  kRequestBytes = 28,
+  kDepth = 64,          // requests of a connection in one go
+  kMaxBlock = 1 << 20,  // bytes
+  kPage = 4096,
+  kHugePage = 2 << 20,
+  kHalf = kDepth * kMaxBlock,  // bytes of memory for the data of one go
+  kBatch = 64 * kDepth,        // requests of all connections of a thread in one go
+  kRequestBytes = sizeof(struct RequestHead),
   kIntakeBytes = 64 << 10,
   kSendBuffer = 4 << 20,
-  kMany = 8,             // unread replies, as in addon/gather.h
+  kMany = 8,  // unread replies, as in addon/gather.h
   kPlenty = 16,
   kMostNaps = 4,
+  kTransmissionFlags = 1 | 1 << 8,  // there are flags; several connections see the same
   kCommandRead = 0,
   kCommandWrite = 1,
   kCommandDisconnect = 2,
 };
 
 struct Request {
+  uint64_t cookie;  // as it came
   uint64_t offset;
-  uint64_t cookie;
   uint32_t length;
   uint16_t command;
+  uint8_t* data;
+  union {
+    struct SimpleReply simple;
+    struct DataChunk chunk;
+  } reply;
 };
 
 struct Connection {
   int fd;
   bool ended;
   bool structured;
-  // Bytes that lie here and are no whole request, or the beginning of one with a payload.
-  uint8_t* intake;
+  // Bytes that have come and belong to no request yet.
+  uint8_t intake[kIntakeBytes];
   size_t taken;
-  // A write whose payload has not come whole.
-  size_t payload_missing;
   int count;  // requests that wait for their replies
   struct Request requests[kDepth];
-  uint8_t heads[kDepth][32];
-  uint8_t* blocks;  // one of kMaxBlock bytes for each
+  // Of requests[count], a write whose payload has not come whole; 0 if there is none.
+  size_t payload_missing;
+  // The data of requests, one behind the other. There are two halves: that write stays where it is in one
+  // while the next requests begin at the front of the other.
+  uint8_t* memory;
+  size_t used;
+  bool second_half;
+  struct Thread* thread;
 };
 
 struct Thread {
   int epoll;
-  pthread_t id;
+  _Atomic int connections;
   aio_context_t aio;
+};
+
+// What io_setup maps: completions are read here without a system call.
+struct Ring {
+  unsigned id, size, head, tail, magic, compatible, incompatible, header_bytes;
+  struct io_event events[];
 };
 
 static int file;
@@ -86,18 +139,13 @@ static void fail(const char* what) {
   exit(1);
 }
 
+// As much as is touched of it: huge pages, which the kernel pins faster.
 static uint8_t* memory(size_t bytes) {
-  uint8_t* start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (start == MAP_FAILED) fail("mmap");
+  uint8_t* start = aligned_alloc(kHugePage, bytes);
+  if (!start) fail("memory");
+  madvise(start, bytes, MADV_HUGEPAGE);
   return start;
 }
-
-static uint16_t get16(const uint8_t* at) { uint16_t v; memcpy(&v, at, 2); return be16toh(v); }
-static uint32_t get32(const uint8_t* at) { uint32_t v; memcpy(&v, at, 4); return be32toh(v); }
-static uint64_t get64(const uint8_t* at) { uint64_t v; memcpy(&v, at, 8); return be64toh(v); }
-static void put16(uint8_t* at, uint16_t v) { v = htobe16(v); memcpy(at, &v, 2); }
-static void put32(uint8_t* at, uint32_t v) { v = htobe32(v); memcpy(at, &v, 4); }
-static void put64(uint8_t* at, uint64_t v) { v = htobe64(v); memcpy(at, &v, 8); }
 
 static bool receive_all(int fd, void* to, size_t bytes) {
   return recv(fd, to, bytes, MSG_WAITALL) == (ssize_t)bytes;
@@ -108,132 +156,147 @@ static bool send_all(int fd, const void* from, size_t bytes) {
 }
 
 static bool answer(int fd, uint32_t option, uint32_t type, const void* data, uint32_t length) {
-  uint8_t reply[20];
-  put64(reply, 0x3e889045565a9);
-  put32(reply + 8, option);
-  put32(reply + 12, type);
-  put32(reply + 16, length);
-  return send_all(fd, reply, sizeof reply) && (length == 0 || send_all(fd, data, length));
+  const struct OptionReply head = {htobe64(0x3e889045565a9), option, htobe32(type), htobe32(length)};
+  return send_all(fd, &head, sizeof head) && (length == 0 || send_all(fd, data, length));
 }
 
 // Fixed newstyle: structured replies, GO, and no to everything else. False if the client went away.
 static bool shake_hands(struct Connection* to) {
-  uint8_t greeting[18];
-  memcpy(greeting, "NBDMAGICIHAVEOPT", 16);
-  put16(greeting + 16, 3);
-  uint8_t flags[4];
-  if (!send_all(to->fd, greeting, sizeof greeting) || !receive_all(to->fd, flags, sizeof flags)) return false;
+  uint32_t flags;
+  if (!send_all(to->fd, "NBDMAGICIHAVEOPT\0\3", 18) || !receive_all(to->fd, &flags, sizeof flags))
+    return false;
   for (;;) {
-    uint8_t head[16];
-    uint8_t data[4096];
-    if (!receive_all(to->fd, head, sizeof head)) return false;
-    const uint32_t option = get32(head + 8);
-    const uint32_t length = get32(head + 12);
+    struct OptionHead head;
+    char data[4096];
+    if (!receive_all(to->fd, &head, sizeof head)) return false;
+    const uint32_t length = be32toh(head.length);
     if (length > sizeof data || (length > 0 && !receive_all(to->fd, data, length))) return false;
-    switch (option) {
+    switch (be32toh(head.option)) {
       case 2:  // ABORT
-        answer(to->fd, option, 1, NULL, 0);
+        answer(to->fd, head.option, 1, NULL, 0);
         return false;
       case 8:  // STRUCTURED_REPLY
         to->structured = true;
-        if (!answer(to->fd, option, 1, NULL, 0)) return false;
+        if (!answer(to->fd, head.option, 1, NULL, 0)) return false;
         break;
       case 6:    // INFO
       case 7: {  // GO
-        uint8_t export[12];
-        put16(export, 0);
-        put64(export + 2, file_bytes);
-        put16(export + 10, 1);
-        if (!answer(to->fd, option, 3, export, sizeof export)) return false;
-        if (!answer(to->fd, option, 1, NULL, 0)) return false;
-        if (option == 7) return true;
+        const struct ExportInfo info = {0, htobe64(file_bytes), htobe16(kTransmissionFlags)};
+        if (!answer(to->fd, head.option, 3, &info, sizeof info)) return false;
+        if (!answer(to->fd, head.option, 1, NULL, 0)) return false;
+        if (be32toh(head.option) == 7) return true;
         break;
       }
       default:
-        if (!answer(to->fd, option, 0x80000001, NULL, 0)) return false;
+        if (!answer(to->fd, head.option, 0x80000001, NULL, 0)) return false;
     }
   }
 }
 
-static uint8_t* block_of(struct Connection* of, int number) {
-  return of->blocks + (size_t)number * kMaxBlock;
+// Requests that lie in the intake, as many as there is room for.
+static void parse(struct Connection* from) {
+  size_t at = 0;
+  while (from->count < kDepth && from->taken - at >= kRequestBytes) {
+    const struct RequestHead* head = (const struct RequestHead*)(from->intake + at);
+    struct Request* request = &from->requests[from->count];
+    request->command = be16toh(head->command);
+    request->cookie = head->cookie;
+    request->offset = be64toh(head->offset);
+    request->length = be32toh(head->length);
+    if (request->command == kCommandDisconnect || request->length > kMaxBlock) {
+      from->ended = true;
+      return;
+    }
+    at += kRequestBytes;
+    request->data = from->memory + (from->second_half ? kHalf : 0) + from->used;
+    from->used += (request->length + kPage - 1) & ~(size_t)(kPage - 1);
+    if (request->command == kCommandWrite) {
+      const size_t here = from->taken - at < request->length ? from->taken - at : request->length;
+      memcpy(request->data, head + 1, here);
+      at += here;
+      from->payload_missing = request->length - here;
+      if (from->payload_missing > 0) break;
+    }
+    from->count++;
+  }
+  from->taken -= at;
+  memmove(from->intake, from->intake + at, from->taken);
 }
 
-// Takes what the socket has, as many requests as there is room for; a payload goes straight to its block. False
-// if there was nothing.
-static bool take(struct Connection* from) {
-  bool took = false;
-  while (from->count < kDepth) {
+// Takes what the socket has, as many requests as there is room for; the rest of a payload goes straight to
+// its place.
+static void take(struct Connection* from) {
+  while (from->count < kDepth && !from->ended) {
     struct iovec vectors[2];
     struct msghdr message = {.msg_iov = vectors};
     const size_t missing = from->payload_missing;
     if (missing > 0) {
       const struct Request* last = &from->requests[from->count];
-      uint8_t* block = block_of(from, from->count);
-      vectors[message.msg_iovlen++] = (struct iovec){block + last->length - missing, missing};
+      vectors[message.msg_iovlen++] = (struct iovec){last->data + last->length - missing, missing};
     }
-    const size_t room = kIntakeBytes - from->taken;
+    // After a large payload only the next head, so that the payload behind that need not be copied either.
+    const size_t room = missing > kIntakeBytes ? kRequestBytes : kIntakeBytes - from->taken;
     vectors[message.msg_iovlen++] = (struct iovec){from->intake + from->taken, room};
-    ssize_t n = recvmsg(from->fd, &message, MSG_DONTWAIT);
-    if (n < 0 && errno == EAGAIN) return took;
+    const ssize_t n = recvmsg(from->fd, &message, MSG_DONTWAIT);
+    if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) {
       from->ended = true;
-      return took;
+      return;
     }
-    took = true;
-    const bool drained = (size_t)n < missing + room;
     if ((size_t)n < missing) {
       from->payload_missing -= (size_t)n;
-      return took;
+      return;
     }
     if (missing > 0) {
       from->payload_missing = 0;
       from->count++;
     }
     from->taken += (size_t)n - missing;
-    size_t at = 0;
-    while (from->count < kDepth && from->taken - at >= kRequestBytes) {
-      const uint8_t* head = from->intake + at;
-      struct Request* request = &from->requests[from->count];
-      request->command = get16(head + 6);
-      request->cookie = get64(head + 8);
-      request->offset = get64(head + 16);
-      request->length = get32(head + 24);
-      at += kRequestBytes;
-      if (request->command == kCommandDisconnect || request->length > kMaxBlock) {
-        from->ended = true;
-        return took;
-      }
-      if (request->command == kCommandWrite) {
-        const size_t here = from->taken - at < request->length ? from->taken - at : request->length;
-        memcpy(block_of(from, from->count), head + kRequestBytes, here);
-        at += here;
-        from->payload_missing = request->length - here;
-        if (from->payload_missing > 0) break;
-      }
-      from->count++;
-    }
-    from->taken -= at;
-    memmove(from->intake, from->intake + at, from->taken);
-    if (drained) return took;
+    parse(from);
+    if ((size_t)n < missing + room) return;
   }
-  return took;
 }
 
-static void carry_out(struct Thread* thread, struct Connection** connections, int count) {
-  static __thread struct iocb blocks[64 * kDepth];
-  static __thread struct iocb* batch[64 * kDepth];
-  static __thread struct io_event events[64 * kDepth];
+static void check(const struct io_event* event) {
+  const struct iocb* block = (const struct iocb*)(uintptr_t)event->obj;
+  if (event->res == (int64_t)block->aio_nbytes) return;
+  errno = event->res < 0 ? (int)-event->res : EIO;
+  fail("I/O");
+}
+
+static void await(const struct Thread* thread, long n) {
+  struct Ring* ring = (struct Ring*)(uintptr_t)thread->aio;
+  while (n > 0) {
+    unsigned head = ring->head;
+    const unsigned tail = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
+    if (head == tail) {
+      struct io_event event;
+      if (syscall(SYS_io_getevents, thread->aio, 1, 1, &event, NULL) != 1) fail("io_getevents");
+      check(&event);
+      n--;
+      continue;
+    }
+    for (; head != tail; n--) {
+      check(&ring->events[head]);
+      head = head + 1 < ring->size ? head + 1 : 0;
+    }
+    __atomic_store_n(&ring->head, head, __ATOMIC_RELEASE);
+  }
+}
+
+static void carry_out(const struct Thread* thread, struct Connection** connections, int count) {
+  static __thread struct iocb blocks[kBatch];
+  static __thread struct iocb* batch[kBatch];
   long n = 0;
   for (int i = 0; i < count; i++) {
-    struct Connection* from = connections[i];
+    const struct Connection* from = connections[i];
     for (int r = 0; r < from->count; r++) {
       const struct Request* request = &from->requests[r];
       struct iocb* block = &blocks[n];
       memset(block, 0, sizeof *block);
       block->aio_fildes = (uint32_t)file;
       block->aio_lio_opcode = request->command == kCommandRead ? IOCB_CMD_PREAD : IOCB_CMD_PWRITE;
-      block->aio_buf = (uint64_t)(uintptr_t)block_of(from, r);
+      block->aio_buf = (uint64_t)(uintptr_t)request->data;
       block->aio_nbytes = request->length;
       block->aio_offset = (int64_t)request->offset;
       batch[n++] = block;
@@ -244,14 +307,7 @@ static void carry_out(struct Thread* thread, struct Connection** connections, in
     if (taken <= 0) fail("io_submit");
     done += taken;
   }
-  for (long done = 0; done < n;) {
-    const long got = syscall(SYS_io_getevents, thread->aio, n - done, n - done, events, NULL);
-    if (got <= 0) fail("io_getevents");
-    for (long i = 0; i < got; i++) {
-      if (events[i].res < 0) fail("I/O");
-    }
-    done += got;
-  }
+  await(thread, n);
 }
 
 static void reply(struct Connection* to) {
@@ -259,28 +315,22 @@ static void reply(struct Connection* to) {
   struct msghdr message = {.msg_iov = vectors};
   size_t bytes = 0;
   for (int r = 0; r < to->count; r++) {
-    const struct Request* request = &to->requests[r];
+    struct Request* request = &to->requests[r];
     const bool reads = request->command == kCommandRead;
-    uint8_t* head = to->heads[r];
-    size_t length = 16;
+    size_t length = sizeof request->reply.simple;
     if (reads && to->structured) {
-      put32(head, 0x668e33ef);
-      put16(head + 4, 1);  // the last chunk
-      put16(head + 6, 1);  // data
-      put64(head + 8, request->cookie);
-      put32(head + 16, 8 + request->length);
-      put64(head + 20, request->offset);
-      length = 28;
+      length = sizeof request->reply.chunk;
+      // The last chunk, and data.
+      request->reply.chunk = (struct DataChunk){
+          htobe32(0x668e33ef),     htobe16(1), htobe16(1), request->cookie, htobe32(8 + request->length),
+          htobe64(request->offset)};
     } else {
-      put32(head, 0x67446698);
-      put32(head + 4, 0);
-      put64(head + 8, request->cookie);
+      request->reply.simple = (struct SimpleReply){htobe32(0x67446698), 0, request->cookie};
     }
-    vectors[message.msg_iovlen++] = (struct iovec){head, length};
+    vectors[message.msg_iovlen++] = (struct iovec){&request->reply, length};
     bytes += length;
     if (!reads) continue;
-    uint8_t* data = with_file ? block_of(to, r) : zeroes;
-    vectors[message.msg_iovlen++] = (struct iovec){data, request->length};
+    vectors[message.msg_iovlen++] = (struct iovec){with_file ? request->data : zeroes, request->length};
     bytes += request->length;
   }
   while (bytes > 0) {
@@ -313,22 +363,53 @@ static void gather(const struct Connection* from, int block_bytes) {
   }
 }
 
-static void drop(struct Thread* thread, struct Connection* gone) {
-  epoll_ctl(thread->epoll, EPOLL_CTL_DEL, gone->fd, NULL);
+static void drop(struct Connection* gone) {
+  gone->thread->connections--;
   close(gone->fd);
-  munmap(gone->intake, kIntakeBytes);
-  munmap(gone->blocks, (size_t)kDepth * kMaxBlock);
+  free(gone->memory);
   free(gone);
+}
+
+// Does all requests of these connections, and then those for which there was no room.
+static void work(const struct Thread* thread, struct Connection** ready, int count) {
+  while (count > 0) {
+    if (with_file) carry_out(thread, ready, count);
+    int more = 0;
+    for (int i = 0; i < count; i++) {
+      struct Connection* to = ready[i];
+      const bool reads = to->requests[0].command == kCommandRead;
+      const int block_bytes = (int)to->requests[0].length + 512;
+      reply(to);
+      if (to->payload_missing > 0) {
+        to->requests[0] = to->requests[to->count];
+        to->second_half = !to->second_half;
+      }
+      to->count = 0;
+      to->used = 0;
+      if (!to->ended) parse(to);
+      if (to->count > 0) {
+        ready[more++] = to;
+      } else if (to->ended) {
+        drop(to);
+      } else if (count == 1 && reads) {
+        gather(to, block_bytes);
+      }
+    }
+    count = more;
+  }
 }
 
 static void* serve(void* argument) {
   struct Thread* thread = argument;
   prctl(PR_SET_TIMERSLACK, 1);
-  if (with_file && syscall(SYS_io_setup, 64 * kDepth, &thread->aio) != 0) fail("io_setup");
+  if (with_file) {
+    if (syscall(SYS_io_setup, kBatch, &thread->aio) != 0) fail("io_setup");
+    if (((struct Ring*)(uintptr_t)thread->aio)->magic != 0xa10a10a1) fail("ring of completions");
+  }
   for (;;) {
-    struct epoll_event events[64];
-    struct Connection* ready[64];
-    const int n = epoll_wait(thread->epoll, events, 64, spins ? 0 : -1);
+    struct epoll_event events[kBatch / kDepth];
+    struct Connection* ready[kBatch / kDepth];
+    const int n = epoll_wait(thread->epoll, events, kBatch / kDepth, spins ? 0 : -1);
     int count = 0;
     for (int i = 0; i < n; i++) {
       struct Connection* from = events[i].data.ptr;
@@ -336,30 +417,10 @@ static void* serve(void* argument) {
       if (from->count > 0) {
         ready[count++] = from;
       } else if (from->ended) {
-        drop(thread, from);
+        drop(from);
       }
     }
-    if (count == 0) continue;
-    if (with_file) carry_out(thread, ready, count);
-    for (int i = 0; i < count; i++) {
-      struct Connection* to = ready[i];
-      const bool reads = to->requests[0].command == kCommandRead;
-      const int block_bytes = (int)to->requests[0].length + 512;
-      reply(to);
-      const bool unfinished = to->payload_missing > 0;
-      if (unfinished) {
-        // The payload's beginning moves to the block that its request has now.
-        const struct Request last = to->requests[to->count];
-        memcpy(to->blocks, block_of(to, to->count), last.length - to->payload_missing);
-        to->requests[0] = last;
-      }
-      to->count = 0;
-      if (to->ended) {
-        drop(thread, to);
-      } else if (count == 1 && reads) {
-        gather(to, block_bytes);
-      }
-    }
+    work(thread, ready, count);
   }
   return NULL;
 }
@@ -368,7 +429,8 @@ static int listen_at(const char* address) {
   int fd;
   if (strncmp(address, "unix:", 5) == 0) {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    strncpy(at.sun_path, address + 5, sizeof at.sun_path - 1);
+    if (strlen(address + 5) >= sizeof at.sun_path) fail(address);
+    strcpy(at.sun_path, address + 5);
     fd = socket(AF_UNIX, SOCK_STREAM, 0);
     if (bind(fd, (struct sockaddr*)&at, sizeof at) != 0) fail(address);
   } else {
@@ -389,25 +451,27 @@ static int listen_at(const char* address) {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 6) {
+  const int threads = argc == 6 ? atoi(argv[4]) : 0;
+  if (threads < 1) {
     fprintf(stderr, "floor FILE none|aio unix:PATH|ADDRESS:PORT THREADS sleep|spin\n");
     return 2;
   }
   with_file = strcmp(argv[2], "aio") == 0;
   spins = strcmp(argv[5], "spin") == 0;
   file = open(argv[1], O_RDWR | O_DIRECT | O_NOATIME | O_CLOEXEC);
-  struct stat facts;
-  if (file < 0 || fstat(file, &facts) != 0) fail(argv[1]);
-  file_bytes = (uint64_t)facts.st_size;
-  zeroes = memory(kMaxBlock);
+  // Block devices have a size, too.
+  file_bytes = file < 0 ? 0 : (uint64_t)lseek(file, 0, SEEK_END);
+  if (file < 0) fail(argv[1]);
+  zeroes = memory(kHugePage);
+  memset(zeroes, 0, kMaxBlock);
   const int listener = listen_at(argv[3]);
-  const int threads = atoi(argv[4]);
-  struct Thread* thread = calloc((size_t)threads, sizeof *thread);
+  struct Thread* all = calloc((size_t)threads, sizeof *all);
   for (int i = 0; i < threads; i++) {
-    thread[i].epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (pthread_create(&thread[i].id, NULL, serve, &thread[i]) != 0) fail("pthread_create");
+    pthread_t id;
+    all[i].epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (pthread_create(&id, NULL, serve, &all[i]) != 0) fail("pthread_create");
   }
-  for (int next = 0;;) {
+  for (;;) {
     struct Connection* accepted = calloc(1, sizeof *accepted);
     accepted->fd = accept(listener, NULL, NULL);
     if (accepted->fd < 0) fail("accept");
@@ -423,9 +487,13 @@ int main(int argc, char** argv) {
       free(accepted);
       continue;
     }
-    accepted->intake = memory(kIntakeBytes);
-    accepted->blocks = memory((size_t)kDepth * kMaxBlock);
+    accepted->memory = memory((size_t)2 * kHalf);
+    accepted->thread = all;
+    for (int i = 1; i < threads; i++) {
+      if (all[i].connections < accepted->thread->connections) accepted->thread = &all[i];
+    }
+    accepted->thread->connections++;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = accepted};
-    if (epoll_ctl(thread[next++ % threads].epoll, EPOLL_CTL_ADD, accepted->fd, &event) != 0) fail("epoll_ctl");
+    if (epoll_ctl(accepted->thread->epoll, EPOLL_CTL_ADD, accepted->fd, &event) != 0) fail("epoll_ctl");
   }
 }

@@ -13,7 +13,6 @@ export interface ProfileResults {
 export interface Profile {
   readonly case: string;
   readonly server: string;
-  readonly connections: number;
   readonly iops: number;
   /** Processor time of a request, µs: the server's, and that of fio with libnbd. */
   readonly serverMicroseconds: number;
@@ -22,12 +21,4 @@ export interface Profile {
   readonly idleShare: number;
   /** Of the server's processor time, each 0 to 1. */
   readonly shares: Readonly<Partial<Record<Place, number>>>;
-}
-
-/**
- * Requests per second that the client could send if the server cost nothing and answered at once: a connection's client
- * is one thread, and all of them have the machine's processors.
- */
-export function clientsLimit({ connections, clientMicroseconds }: Profile, processors: number): number {
-  return (Math.min(connections, processors) * 1e6) / clientMicroseconds;
 }

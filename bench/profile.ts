@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { accountFor } from './accounting.js';
 import { preparePageCache, withBackingFile } from './backing-file.js';
-import { CASES, type LoadCase } from './cases.js';
+import { CASES } from './cases.js';
 import { findProgram, requirePrograms } from './command.js';
 import { formatProfiles } from './documents.js';
 import { BenchFailure, runProgram } from './failure.js';
@@ -87,7 +87,8 @@ function profileAll({ seconds }: Options, signal: AbortSignal): Promise<ProfileR
         const after = processorTicks();
         const [shares] = await Promise.all([profileOf(pid, seconds, signal), run(seconds + 1)]);
         return {
-          ...described(name, server, load),
+          case: name,
+          server,
           iops: result.iops,
           serverMicroseconds: usage.cpuMicroseconds / result.requests,
           clientMicroseconds: result.clientCpuMicroseconds / result.requests,
@@ -99,10 +100,6 @@ function profileAll({ seconds }: Options, signal: AbortSignal): Promise<ProfileR
     }
     return { kind: 'profile', machine: watched.machine(), secondsPerCase: seconds, profiles };
   });
-}
-
-function described(name: string, server: string, { connections }: LoadCase) {
-  return { case: name, server, connections };
 }
 
 /** Samples what a process does, from now on. */

@@ -9,7 +9,6 @@ import {
   formatMicro,
   formatProfiles,
   idleBlocks,
-  limitsBlocks,
   microBlocks,
   profileBlocks,
   suiteBlocks,
@@ -29,10 +28,9 @@ const CHARTS_FOLDER = 'performance';
 
 const USAGE = `Usage: npm run bench:report -- FILE.json ... [--out DIR] [--docs]
 
-Makes tables and charts anew from what bench, bench:idle, bench:micro and bench:profile wrote. With a run of bench and a profile in one call it
-also estimates which of the targets that are missed the client itself keeps from being reached.
+Makes tables and charts anew from what bench, bench:idle, bench:micro and bench:profile wrote.
 
-  --out DIR   write tables.md and a chart for each case there
+  --out DIR   write tables.md, limits.md and a chart for each case there
   --docs      fill the tables of docs/performance.md and README.md, and put the charts into docs/performance/
 `;
 
@@ -45,28 +43,18 @@ await runProgram(async () => {
     process.exitCode = files.length === 0 ? 0 : 1;
     return;
   }
-  let suite: SuiteResults | undefined;
-  let profile: ProfileResults | undefined;
   for (const file of files) {
     const results = await readResults<Results>(file, ['suite', 'idle', 'micro', 'profile']);
     if (out !== undefined) await writeReport(results, out);
     if (docs) await fillDocuments(await blocksOf(results), file);
-    if (results.kind === 'suite') suite = results;
-    if (results.kind === 'profile') profile = results;
   }
-  if (suite === undefined || profile === undefined) {
-    if (docs && (suite ?? profile))
-      process.stdout.write('what the client allows is left as it was: that takes a run and a profile\n');
-    return;
-  }
-  if (out !== undefined) await writeText(out, 'limits.md', formatLimits(suite, profile));
-  if (docs) await fillDocuments(limitsBlocks(suite, profile), 'a run and a profile');
 });
 
 async function writeReport(results: Results, folder: string): Promise<void> {
   switch (results.kind) {
     case 'suite':
       await writeTables(results, folder);
+      await writeText(folder, 'limits.md', formatLimits(results));
       await writeCharts(results, folder);
       return;
     case 'idle':

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Address } from './address.js';
 import { findProgram } from './command.js';
 import { BenchFailure } from './failure.js';
+import { FLOORS } from './floors.js';
 import { LOCAL_TARGETS, type LocalKind } from './local-targets.js';
 import { buildRevision } from './revision.js';
 import { UNCOUNTED_MAIN } from './uncounted.js';
@@ -87,6 +88,8 @@ export const SERVERS: Readonly<Record<string, Contender>> = {
     command: nbdServerCommand,
   },
   ...LOCAL_TARGETS,
+  // Last, here as in every table.
+  ...FLOORS,
 };
 
 export const QEMU_ENGINES = ['qemu-nbd-native', 'qemu-nbd-io_uring', 'qemu-nbd-threads'] as const;

@@ -16,6 +16,8 @@ export interface BenchSet {
 
 const PEERS = [...QEMU_ENGINES, 'nbdkit', 'nbd-server'];
 const AIONBD_AND_QEMU = ['aionbd', ...QEMU_ENGINES];
+/** What targets.ts bounds its targets by: without I/O, and with it. */
+const FLOORS = ['floor', 'floor-aio'];
 
 const entry = (name: string, ...servers: readonly string[]): SetEntry => ({ case: name, servers });
 
@@ -53,7 +55,7 @@ export const SETS = {
     ],
   },
   targets: {
-    description: 'what targets.ts asks for, about 25 minutes',
+    description: 'what targets.ts asks for, about 35 minutes',
     rounds: 5,
     seconds: 4,
     entries: [
@@ -66,13 +68,30 @@ export const SETS = {
         'file',
         'loop-direct',
         'loop-buffered',
+        ...FLOORS,
       ),
-      entry('randwrite-qd32-unix', ...AIONBD_AND_QEMU, 'nbdkit', 'loop-direct'),
-      entry('randread-qd32-tcp', ...AIONBD_AND_QEMU, 'nbdkit'),
-      entry('conns16-qd1-unix', ...AIONBD_AND_QEMU, 'nbdkit', 'aionbd-threads2'),
-      entry('seqread-256k-qd8-unix', ...AIONBD_AND_QEMU, 'nbdkit'),
-      entry('seqwrite-256k-qd8-unix', ...AIONBD_AND_QEMU, 'nbdkit'),
-      entry('randread-qd1-unix', 'aionbd', 'aionbd-busy-poll', ...PEERS),
+      entry('randwrite-qd32-unix', ...AIONBD_AND_QEMU, 'nbdkit', 'loop-direct', ...FLOORS),
+      entry('randread-qd32-tcp', ...AIONBD_AND_QEMU, 'nbdkit', ...FLOORS),
+      entry(
+        'conns16-qd1-unix',
+        ...AIONBD_AND_QEMU,
+        'nbdkit',
+        'aionbd-threads2',
+        ...FLOORS,
+        'floor-threads2',
+        'floor-aio-threads2',
+      ),
+      entry('seqread-256k-qd8-unix', ...AIONBD_AND_QEMU, 'nbdkit', ...FLOORS),
+      entry('seqwrite-256k-qd8-unix', ...AIONBD_AND_QEMU, 'nbdkit', ...FLOORS),
+      entry(
+        'randread-qd1-unix',
+        'aionbd',
+        'aionbd-busy-poll',
+        ...PEERS,
+        ...FLOORS,
+        'floor-spin',
+        'floor-aio-spin',
+      ),
       entry('page-cache-4g', 'aionbd', 'qemu-nbd-io_uring', 'nbdkit', 'nbd-server'),
       entry('collections', 'aionbd'),
       entry('start', 'aionbd', 'qemu-nbd-io_uring', 'nbdkit', 'nbd-server'),

@@ -1,3 +1,4 @@
+import { isFloor } from './floors.js';
 import { METRICS, type MetricKey } from './metrics.js';
 import {
   type CaseResults,
@@ -105,15 +106,18 @@ export function formatCase(theCase: CaseResults): string {
   ].join('\n\n');
 }
 
-/** One figure of all cases and servers: medians. Empty if no case has it. */
+/** One figure of all servers and cases: medians. Ours first, the floors last. */
 export function formatOverview(results: SuiteResults, metric: MetricKey): string {
   const cases = results.cases.filter((theCase) => metricsOf(theCase).includes(metric));
-  const servers = [...new Set(cases.flatMap((theCase) => theCase.servers.map(({ name }) => name)))];
+  const rank = (name: string): number => (name.startsWith('aionbd') ? 0 : isFloor(name) ? 2 : 1);
+  const servers = [...new Set(cases.flatMap((theCase) => theCase.servers.map(({ name }) => name)))].toSorted(
+    (a, b) => rank(a) - rank(b),
+  );
   return markdownTable(
-    [METRICS[metric].label, ...servers],
-    cases.map(({ name }) => [
-      name,
-      ...servers.map((server) => {
+    [METRICS[metric].label, ...cases.map(({ name }) => name)],
+    servers.map((server) => [
+      server,
+      ...cases.map(({ name }) => {
         const median = medianOf(results, name, server, metric);
         return median === undefined ? '' : formatNumber(median, METRICS[metric].digits);
       }),

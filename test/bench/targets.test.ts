@@ -31,6 +31,8 @@ t.test('every target names a case, a metric and servers that the targets set mea
       target.server,
       ...(target.against?.servers ?? []),
       ...(target.forComparison ?? []),
+      ...(target.floors?.withIo ?? []),
+      ...(target.floors?.withoutIo ?? []),
     ]) {
       t.ok(measured.includes(server), `${target.case}: ${server}`);
       t.equal(misfit(caseNamed(target.case), contenderNamed(server)), undefined);
