@@ -40,7 +40,7 @@ const LOADS: readonly { readonly name: string; readonly server: string }[] = [
   { name: 'conns16-qd1-unix', server: 'aionbd' },
   { name: 'conns16-qd1-unix', server: 'aionbd-threads2' },
   { name: 'randread-qd1-unix', server: 'aionbd' },
-  { name: 'randread-qd1-unix', server: 'aionbd-busy-poll' },
+  { name: 'randread-qd1-unix', server: 'aionbd-no-busy-poll' },
   { name: 'seqwrite-256k-qd8-unix', server: 'aionbd' },
 ];
 

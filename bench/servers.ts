@@ -54,7 +54,7 @@ const QEMU_SHARED = 32;
 /** A further peer is a further entry; what runs when is in sets.ts. */
 export const SERVERS: Readonly<Record<string, Contender>> = {
   aionbd: aionbd('this project, as it is by default: direct I/O', []),
-  'aionbd-busy-poll': aionbd('this project, --busy-poll auto', ['--busy-poll', 'auto']),
+  'aionbd-no-busy-poll': aionbd('this project, --busy-poll off', ['--busy-poll', 'off']),
   'aionbd-buffered': aionbd('this project, --direct off: through the page cache', ['--direct', 'off'], true),
   'aionbd-uncounted': {
     ...aionbd('this project, counting no requests (npm run bench:metrics)', []),

@@ -17,7 +17,7 @@ export interface BenchSet {
 const PEERS = [...QEMU_ENGINES, 'nbdkit', 'nbd-server'];
 const AIONBD_AND_QEMU = ['aionbd', ...QEMU_ENGINES];
 /** What targets.ts bounds its targets by: without I/O, and with it. */
-const FLOORS = ['floor', 'floor-aio'];
+const FLOORS = ['floor', 'floor-aio', 'floor-spin', 'floor-aio-spin'];
 
 const entry = (name: string, ...servers: readonly string[]): SetEntry => ({ case: name, servers });
 
@@ -83,15 +83,7 @@ export const SETS = {
       ),
       entry('seqread-256k-qd8-unix', ...AIONBD_AND_QEMU, 'nbdkit', ...FLOORS),
       entry('seqwrite-256k-qd8-unix', ...AIONBD_AND_QEMU, 'nbdkit', ...FLOORS),
-      entry(
-        'randread-qd1-unix',
-        'aionbd',
-        'aionbd-busy-poll',
-        ...PEERS,
-        ...FLOORS,
-        'floor-spin',
-        'floor-aio-spin',
-      ),
+      entry('randread-qd1-unix', 'aionbd', 'aionbd-no-busy-poll', ...PEERS, ...FLOORS),
       entry('page-cache-4g', 'aionbd', 'qemu-nbd-io_uring', 'nbdkit', 'nbd-server'),
       entry('collections', 'aionbd'),
       entry('start', 'aionbd', 'qemu-nbd-io_uring', 'nbdkit', 'nbd-server'),

@@ -38,16 +38,17 @@ const NBDKIT = { label: 'nbdkit file', servers: ['nbdkit'] };
 const BEST_PEER = { label: 'best peer', servers: [...QEMU_ENGINES, 'nbdkit', 'nbd-server'] };
 const LOOP = { label: 'loop driver, direct-io=on', servers: ['loop-direct'] };
 
-const ONE_THREAD: Floors = { withIo: ['floor-aio'], withoutIo: ['floor'] };
+const ONE_THREAD: Floors = { withIo: ['floor-aio', 'floor-aio-spin'], withoutIo: ['floor', 'floor-spin'] };
 const TWO_THREADS: Floors = {
-  withIo: ['floor-aio', 'floor-aio-threads2'],
-  withoutIo: ['floor', 'floor-threads2'],
+  withIo: ['floor-aio', 'floor-aio-spin', 'floor-aio-threads2'],
+  withoutIo: ['floor', 'floor-spin', 'floor-threads2'],
 };
-const SPINNING: Floors = { withIo: ['floor-aio-spin'], withoutIo: ['floor-spin'] };
+/** For what is to sleep when it has nothing to do. */
+const SLEEPING: Floors = { withIo: ['floor-aio'], withoutIo: ['floor'] };
 /** Without I/O the processor does other work, so its time bounds nothing. */
 const ONLY_WITH_IO: Floors = { withIo: ['floor-aio'] };
 /** For what is not direct I/O. */
-const ONLY_WITHOUT_IO: Floors = { withoutIo: ['floor'] };
+const ONLY_WITHOUT_IO: Floors = { withoutIo: ['floor', 'floor-spin'] };
 
 const IOPS = { metric: 'iops', server: 'aionbd', bound: 'at least', floors: ONE_THREAD } as const;
 const CPU = {
@@ -100,8 +101,8 @@ export const TARGETS: readonly Target[] = [
   { ...READS, ...CPU, against: { label: 'fio on the file itself', servers: ['file'] }, value: 1.35 },
   { ...READS, ...IOPS, against: LOOP, value: 1 },
   { ...WRITES, ...IOPS, against: LOOP, value: 1 },
-  { ...ONE_AT_A_TIME, ...P50, server: 'aionbd', against: BEST_PEER, value: 1, floors: ONE_THREAD },
-  { ...ONE_AT_A_TIME, ...P50, server: 'aionbd-busy-poll', against: BEST_PEER, value: 0.5, floors: SPINNING },
+  { ...ONE_AT_A_TIME, ...P50, server: 'aionbd-no-busy-poll', against: BEST_PEER, value: 1, floors: SLEEPING },
+  { ...ONE_AT_A_TIME, ...P50, server: 'aionbd', against: BEST_PEER, value: 0.5, floors: ONE_THREAD },
   {
     ...READS,
     ...SWITCHES,

@@ -141,9 +141,11 @@ t.test('every target that floors can bound names the right ones', async (t) => {
     t.equal(names.withIo.length > 0, server !== 'aionbd-buffered', title);
     t.equal(names.withoutIo.length > 0, metric !== 'cpuMicrosecondsPerRequest', title);
     const all = [...names.withIo, ...names.withoutIo];
+    // What one sleeping thread needs of the processor is the least; what keeps looking answers first.
+    const isToSleep = metric === 'cpuMicrosecondsPerRequest' || server === 'aionbd-no-busy-poll';
     t.equal(
-      all.every((floor) => floor.endsWith('-spin')),
-      server === 'aionbd-busy-poll',
+      all.some((floor) => floor.endsWith('-spin')),
+      !isToSleep,
       title,
     );
     t.equal(
