@@ -13,10 +13,10 @@ namespace {
 // Of what is averaged, a wait counts for 1/8; long ones count as this, so that one pause is soon forgotten.
 constexpr uint64_t kWaitWeight = 8;
 constexpr uint64_t kLongestWaitNs = 2'000'000;
-// Of what a look takes on average, one counts for 1/8, and 1/2 in a trial. They are worth it while that is at
+// Of what a look takes on average, one counts for 1/8, and 1/4 in a trial. They are worth it while that is at
 // most 2/3 of the longest.
 constexpr uint64_t kLookWeight = 8;
-constexpr uint64_t kTrialWeight = 2;
+constexpr uint64_t kTrialWeight = 4;
 constexpr uint64_t kWorthFactor = 2;
 constexpr uint64_t kWorthDivisor = 3;
 // The first looks of a trial find a client that is slow to wake up, as long as both processors sleep.

@@ -25,6 +25,8 @@ constexpr uint64_t kSeldomNs = 500'000;
 constexpr uint64_t kAtOnceNs = 8'000;
 // One after the other, while the client still has plenty to read.
 constexpr int kMostNaps = 4;
+// So many receives in one turn, or so much I/O under way: nobody waits for each single turn.
+constexpr unsigned kManyAtOnce = 4;
 constexpr unsigned kTurnsUntilDeaf = 256;
 
 }  // namespace
@@ -101,6 +103,8 @@ void Reactor::on_poll(uv_poll_t* handle, int, int) {
 // libuv costs two or three further system calls and Node's bookkeeping. Node's other work has its turn every
 // two milliseconds.
 void Reactor::turn() {
+  heard_from_ = kNobody;
+  times_heard_ = 0;
   poll_events(0);
   uint64_t now = now_ns();
   const uint64_t leave = now + kLongestStayNs;
@@ -148,10 +152,12 @@ bool Reactor::work() {
 // Gives the only client that has something to ask the time to ask for more, if it does not wait for us.
 // Several clients gather by themselves while the others are served.
 Reactor::Asking Reactor::gather(uint64_t now) {
+  const bool many = times_heard_ >= kManyAtOnce || aio_.in_flight() + workers_->outstanding() >= kManyAtOnce;
   Connection* connection = open_connection(heard_from_);
   heard_from_ = kNobody;
+  times_heard_ = 0;
   const double unread = connection ? connection->unread() : 0;
-  if (unread < UnreadReplies::kSome) return Asking::kWaits;
+  if (unread < UnreadReplies::kSome) return many ? Asking::kIsBusy : Asking::kWaits;
   if (unread < UnreadReplies::kMany) return Asking::kIsBusy;
   const uint64_t began = now;
   for (int naps = 0; naps < kMostNaps; naps++) {
@@ -179,6 +185,8 @@ bool Reactor::look(uint64_t window_ns) {
     now = now_ns();
     if (now - before > BusyPoll::kInterruptedNs && busy_poll_.pushed_aside(now)) return false;
   }
+  // Whoever had the processor instead may have been the client.
+  if (!found) found = aio_.has_completed() || poll_events(0) > 0;
   busy_poll_.looked(now - began, found);
   return found;
 }

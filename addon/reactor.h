@@ -164,9 +164,10 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   BusyPoll busy_poll_;
   Naps naps_;
   uint64_t last_work_ns_ = 0;
-  // The connection that bytes have come from since the last turn.
+  // The connection that bytes have come from since the last turn, and how often.
   static constexpr int kNobody = -1, kSeveral = -2;
   int heard_from_ = kNobody;
+  unsigned times_heard_ = 0;
   // Whether epoll listens to aio_event_, and for how many turns that has not been needed.
   bool listens_to_aio_ = true;
   unsigned turns_without_waiting_ = 0;

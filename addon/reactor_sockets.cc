@@ -148,6 +148,7 @@ void Reactor::receive(int number) {
   if (result > 0) counters_->received_bytes += static_cast<double>(result);
   if (result == -EAGAIN) return;
   heard_from_ = heard_from_ == kNobody || heard_from_ == number ? number : kSeveral;
+  times_heard_++;
   connection->receive.armed = false;
   complete(Op::kRecv, connection->receive.tag, static_cast<double>(result));
 }

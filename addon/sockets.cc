@@ -104,9 +104,11 @@ int64_t Connection::peek_end(uint8_t* tail, size_t tail_length) const {
 }
 
 double Connection::unread() {
-  int queued = 0;
-  if (unread_.at_most() >= UnreadReplies::kSome && ioctl(fd_.get(), SIOCOUTQ, &queued) == 0)
-    unread_.look(queued);
+  if (unread_.at_most() >= UnreadReplies::kSome) {
+    int queued = 0;
+    const bool tells = ioctl(fd_.get(), SIOCOUTQ, &queued) == 0;
+    unread_.look(tells ? queued : 0);
+  }
   return unread_.at_most();
 }
 

@@ -90,6 +90,7 @@ export const CASES: Readonly<Record<string, Case>> = {
   'randread-qd1-unix': load('randread', 4, 1),
   'randwrite-qd1-unix': load('randwrite', 4, 1),
   'randrw-qd1-unix': load('randrw', 4, 1),
+  'randread-qd4-unix': load('randread', 4, 4),
   'randread-qd32-unix': RANDOM_READS,
   'randwrite-qd32-unix': load('randwrite', 4, 32),
   'randrw-qd32-unix': load('randrw', 4, 32),

@@ -18,6 +18,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -114,6 +115,7 @@ struct Connection {
   size_t used;
   bool second_half;
   struct Thread* thread;
+  double bytes_each;  // about, of an unread reply
 };
 
 struct Thread {
@@ -333,6 +335,8 @@ static void reply(struct Connection* to) {
     vectors[message.msg_iovlen++] = (struct iovec){with_file ? request->data : zeroes, request->length};
     bytes += request->length;
   }
+  // What a reply takes in the socket, as in addon/gather.h.
+  to->bytes_each += ((double)(bytes + 768) / to->count - to->bytes_each) / 8;
   while (bytes > 0) {
     ssize_t n = sendmsg(to->fd, &message, MSG_NOSIGNAL);
     if (n < 0) {
@@ -353,11 +357,11 @@ static void reply(struct Connection* to) {
 }
 
 // Lets requests gather while the client has replies to read, as aionbd does.
-static void gather(const struct Connection* from, int block_bytes) {
+static void gather(const struct Connection* from) {
   for (int naps = 0; naps < kMostNaps; naps++) {
     int queued = 0;
     if (ioctl(from->fd, SIOCOUTQ, &queued) != 0) return;
-    if (queued < (naps == 0 ? kMany : kPlenty) * block_bytes) return;
+    if (queued < (naps == 0 ? kMany : kPlenty) * from->bytes_each) return;
     const struct timespec shortest = {0, 1};
     nanosleep(&shortest, NULL);
   }
@@ -377,8 +381,6 @@ static void work(const struct Thread* thread, struct Connection** ready, int cou
     int more = 0;
     for (int i = 0; i < count; i++) {
       struct Connection* to = ready[i];
-      const bool reads = to->requests[0].command == kCommandRead;
-      const int block_bytes = (int)to->requests[0].length + 512;
       reply(to);
       if (to->payload_missing > 0) {
         to->requests[0] = to->requests[to->count];
@@ -391,8 +393,8 @@ static void work(const struct Thread* thread, struct Connection** ready, int cou
         ready[more++] = to;
       } else if (to->ended) {
         drop(to);
-      } else if (count == 1 && reads) {
-        gather(to, block_bytes);
+      } else if (count == 1) {
+        gather(to);
       }
     }
     count = more;
@@ -421,6 +423,8 @@ static void* serve(void* argument) {
       }
     }
     work(thread, ready, count);
+    // Whoever waits for this processor gets it.
+    if (n == 0) sched_yield();
   }
   return NULL;
 }
@@ -489,6 +493,7 @@ int main(int argc, char** argv) {
     }
     accepted->memory = memory((size_t)2 * kHalf);
     accepted->thread = all;
+    accepted->bytes_each = 4096;
     for (int i = 1; i < threads; i++) {
       if (all[i].connections < accepted->thread->connections) accepted->thread = &all[i];
     }

@@ -16,6 +16,8 @@ export const FLOORS: Readonly<Record<string, ServerKind>> = {
   'floor-aio-threads2': floor('aio', 2, 'sleep'),
   'floor-spin': floor('none', 1, 'spin'),
   'floor-aio-spin': floor('aio', 1, 'spin'),
+  'floor-threads2-spin': floor('none', 2, 'spin'),
+  'floor-aio-threads2-spin': floor('aio', 2, 'spin'),
 };
 
 export function isFloor(name: string): boolean {

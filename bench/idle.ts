@@ -39,6 +39,9 @@ const BURST_READ_BYTES = 4096;
 const BURST_WRITE_BYTES = MIB;
 const BURST_DATA = Buffer.alloc(BURST_WRITE_BYTES, 2);
 /** Connections that move data at the same time. */
+const FIRST_CONNECTIONS = 500;
+/** Of the first ones, one of so many moves data. */
+const FIRST_BURSTS = 10;
 const BURST_GROUP = 16;
 
 interface Options {
@@ -76,10 +79,13 @@ async function measureIdle(options: Options, folder: string, signal: AbortSignal
   const clients: IdleClient[] = [];
   const settle = (): Promise<void> => sleep(options.settleSeconds * 1000, undefined, { signal });
   try {
-    // What the first connection makes the server load is not what a further one costs.
-    const first = await IdleClient.open(address);
-    await burst(first, 0);
-    first.close();
+    // What the first connections make the server load, and V8 compile, is not what a further one costs.
+    for (let i = 0; i < FIRST_CONNECTIONS; i++) {
+      signal.throwIfAborted();
+      const first = await IdleClient.open(address);
+      if (i % FIRST_BURSTS === 0) await burst(first, i);
+      first.close();
+    }
     await settle();
     const before = memoryOf(server.pid);
     const stages: IdleStage[] = [];

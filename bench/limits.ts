@@ -4,7 +4,13 @@ import { markdownTable } from './tables.js';
 import { BOUNDED_METRICS, judgeTargets, TARGETS, type Target, type Verdict } from './targets.js';
 
 /** What a floor says of a target that is not reached. */
-export type Reach = 'no server could' | 'not with direct I/O' | 'within reach' | 'not measured';
+export type Reach =
+  | 'no server could'
+  | 'not with direct I/O'
+  | 'within reach'
+  /** Ours does better than the floor. */
+  | 'not bounded'
+  | 'not measured';
 
 /** A target that is not reached, and what the floors reach of it. */
 export interface Limit {
@@ -26,7 +32,7 @@ export function findLimits(results: SuiteResults, targets: readonly Target[] = T
     if (reached !== false || !isBounded) return [];
     const withIo = bestFloor(results, target, target.floors?.withIo);
     const withoutIo = bestFloor(results, target, target.floors?.withoutIo);
-    return [{ verdict, withIo, withoutIo, reach: reachOf(withIo, withoutIo) }];
+    return [{ verdict, withIo, withoutIo, reach: reachOf(verdict, withIo, withoutIo) }];
   });
 }
 
@@ -79,12 +85,19 @@ function bestFloor(
   );
 }
 
-function reachOf(withIo: Verdict | undefined, withoutIo: Verdict | undefined): Reach {
+function reachOf(ours: Verdict, withIo: Verdict | undefined, withoutIo: Verdict | undefined): Reach {
+  if ((withIo ?? withoutIo)?.reached === true) return 'within reach';
+  if (withoutIo?.reached === false && bounds(withoutIo, ours)) return 'no server could';
   const floors = [withoutIo, withIo].filter((floor) => floor !== undefined);
-  if (withoutIo?.reached === false) return 'no server could';
   if (floors.length === 0 || floors.some(({ reached }) => reached === undefined)) return 'not measured';
-  if (withIo?.reached === false) return 'not with direct I/O';
-  return 'within reach';
+  if (withIo?.reached === false && bounds(withIo, ours)) return 'not with direct I/O';
+  return 'not bounded';
+}
+
+/** What ours does better than a floor, that floor says nothing of. */
+function bounds(floor: Verdict, { target, measured }: Verdict): boolean {
+  if (measured === undefined || floor.measured === undefined) return false;
+  return target.bound === 'at least' ? floor.measured >= measured : floor.measured <= measured;
 }
 
 function times(ratio: number | undefined): string {

@@ -80,6 +80,8 @@ export const SETS = {
         ...FLOORS,
         'floor-threads2',
         'floor-aio-threads2',
+        'floor-threads2-spin',
+        'floor-aio-threads2-spin',
       ),
       entry('seqread-256k-qd8-unix', ...AIONBD_AND_QEMU, 'nbdkit', ...FLOORS),
       entry('seqwrite-256k-qd8-unix', ...AIONBD_AND_QEMU, 'nbdkit', ...FLOORS),

@@ -40,8 +40,8 @@ const LOOP = { label: 'loop driver, direct-io=on', servers: ['loop-direct'] };
 
 const ONE_THREAD: Floors = { withIo: ['floor-aio', 'floor-aio-spin'], withoutIo: ['floor', 'floor-spin'] };
 const TWO_THREADS: Floors = {
-  withIo: ['floor-aio', 'floor-aio-spin', 'floor-aio-threads2'],
-  withoutIo: ['floor', 'floor-spin', 'floor-threads2'],
+  withIo: ['floor-aio', 'floor-aio-spin', 'floor-aio-threads2', 'floor-aio-threads2-spin'],
+  withoutIo: ['floor', 'floor-spin', 'floor-threads2', 'floor-threads2-spin'],
 };
 /** For what is to sleep when it has nothing to do. */
 const SLEEPING: Floors = { withIo: ['floor-aio'], withoutIo: ['floor'] };

@@ -6,13 +6,14 @@ import { setFlagsFromString } from 'node:v8';
  * docs/performance.md says what it gives.
  */
 export const INLINING_FLAGS = [
-  '--max-inlined-bytecode-size=2000',
-  '--max-inlined-bytecode-size-cumulative=8000',
-  '--max-inlined-bytecode-size-absolute=20000',
-  '--reserve-inline-budget-scale-factor=5',
+  '--max-inlined-bytecode-size=1000',
+  '--max-inlined-bytecode-size-cumulative=3000',
 ] as const;
 
-/** For the whole process, its threads included, and whatever is optimized from now on. Flags that V8 was started with are changed, too. */
+/**
+ * For the whole process, its threads included, and whatever is optimized from now on. Flags that V8 was started with are changed, too.
+ * To be called when everything is loaded: V8 does not use compiled code that was stored under other flags.
+ */
 export function inlineMore(): void {
   for (const flag of INLINING_FLAGS) setFlagsFromString(flag);
 }

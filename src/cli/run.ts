@@ -86,7 +86,6 @@ async function runServe(
   version: string,
   options: RunOptions,
 ): Promise<number> {
-  inlineMore();
   const inherited = inheritedSockets(process.env, process.pid);
   const config = serveConfig(command.flags, inherited.length > 0);
   // Loaded here, so that help and mistakes are answered without the addon.
@@ -111,7 +110,10 @@ async function runServe(
     stdio: socketOfStdio,
     print: (line) => process.stdout.write(`${line}\n`),
     exit: exitNow,
-    ...(options.ready !== undefined && { ready: options.ready }),
+    ready: (uris) => {
+      inlineMore();
+      options.ready?.(uris);
+    },
   });
 }
 

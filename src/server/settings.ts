@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { AionbdError } from '../errors.js';
 import type { OnStop, ServerOptions } from './api.js';
 import type { Shares } from './connections.js';
@@ -76,10 +77,12 @@ export function sharesOf(settings: Settings): Shares {
         `give at least --queue-depth ${16 * threads}, or fewer --threads`,
     );
   }
+  // Where each processor may be one of our threads', looking would keep the clients from them.
+  const crowds = busyPoll === 'auto' && threads >= availableParallelism();
   return Object.freeze({
     bufferMemoryBytes,
     queueDepth,
-    busyPoll,
+    busyPoll: crowds ? 'off' : busyPoll,
     handshakeDeadlineMs,
     slowRequestMs,
     onStop,
