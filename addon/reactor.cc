@@ -32,7 +32,9 @@ constexpr unsigned kTurnsUntilDeaf = 256;
 }  // namespace
 
 Reactor::Reactor(const ReactorOptions& options)
-    : options_(options), busy_poll_(options.busy_poll_auto, options.busy_poll_us) {
+    : options_(options),
+      busy_poll_(options.busy_poll_auto, options.busy_poll_us),
+      disk_poll_(options.busy_poll_auto, options.busy_poll_us) {
   count_in(nullptr);
 }
 
@@ -115,9 +117,10 @@ void Reactor::turn() {
     if (phase_ != Phase::kOpen || now >= leave) return;
     const Asking asking = gather(now);
     // Whoever has something to do but to wait for us is served better by what gathers meanwhile.
-    const uint64_t window_ns = asking == Asking::kWaits ? busy_poll_.window_ns(now) : 0;
+    BusyPoll& policy = under_way() > 0 ? disk_poll_ : busy_poll_;
+    const uint64_t window_ns = asking == Asking::kWaits ? policy.window_ns(now) : 0;
     if (asking != Asking::kGathered && window_ns == 0 && busy_poll_.usual_wait_ns() < kAtOnceNs) return;
-    if (pending_.empty() && !look(window_ns)) {
+    if (pending_.empty() && !look(policy, window_ns)) {
       // Where events come seldom, libuv waits as well as we do.
       if (busy_poll_.usual_wait_ns() > kSeldomNs) return;
       if (poll_events(kLongestWaitMs) == 0) return;
@@ -152,7 +155,7 @@ bool Reactor::work() {
 // Gives the only client that has something to ask the time to ask for more, if it does not wait for us.
 // Several clients gather by themselves while the others are served.
 Reactor::Asking Reactor::gather(uint64_t now) {
-  const bool many = times_heard_ >= kManyAtOnce || aio_.in_flight() + workers_->outstanding() >= kManyAtOnce;
+  const bool many = times_heard_ >= kManyAtOnce || under_way() >= kManyAtOnce;
   Connection* connection = open_connection(heard_from_);
   heard_from_ = kNobody;
   times_heard_ = 0;
@@ -170,9 +173,9 @@ Reactor::Asking Reactor::gather(uint64_t now) {
 }
 
 // Looks for events without sleeping. True if there are any.
-bool Reactor::look(uint64_t window_ns) {
+bool Reactor::look(BusyPoll& policy, uint64_t window_ns) {
   if (window_ns == 0) return false;
-  busy_poll_.begin_look();
+  policy.begin_look();
   const uint64_t began = now_ns();
   uint64_t now = began;
   bool found = false;
@@ -183,11 +186,11 @@ bool Reactor::look(uint64_t window_ns) {
     sched_yield();
     const uint64_t before = now;
     now = now_ns();
-    if (now - before > BusyPoll::kInterruptedNs && busy_poll_.pushed_aside(now)) return false;
+    if (now - before > BusyPoll::kInterruptedNs && policy.pushed_aside(now)) return false;
   }
   // Whoever had the processor instead may have been the client.
   if (!found) found = aio_.has_completed() || poll_events(0) > 0;
-  busy_poll_.looked(now - began, found);
+  policy.looked(now - began, found);
   return found;
 }
 
@@ -330,7 +333,7 @@ void Reactor::close(ClosedCallback closed) {
 }
 
 void Reactor::destroy_if_idle() {
-  if (aio_.in_flight() > 0 || workers_->outstanding() > 0) return;
+  if (under_way() > 0) return;
   phase_ = Phase::kDestroying;
   has_destroyer_ = start_thread(
       &destroyer_,

@@ -97,7 +97,7 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
 
   static void on_poll(uv_poll_t* handle, int status, int events);
   bool work();
-  bool look(uint64_t window_ns);
+  bool look(BusyPoll& policy, uint64_t window_ns);
   // What the clients do after a turn: wait for its replies, or read them; and then they may have been given
   // time to ask for more.
   enum class Asking { kWaits, kIsBusy, kGathered };
@@ -136,6 +136,8 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   Connection* open_connection(int number);
   int add_connection(UniqueFd fd);
   bool in_memory(double buffer, double length) const;
+  // File operations that have not come back.
+  size_t under_way() const { return aio_.in_flight() + workers_->outstanding(); }
   void complete(Op op, uint32_t tag, double result) {
     pending_.push_back({static_cast<uint32_t>(op), tag, result});
   }
@@ -161,7 +163,8 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   std::deque<IoRequest> backlog_;       // direct I/O that found no free control block
   std::vector<Completion> pending_;     // complete, not yet handed to TypeScript
   std::vector<WorkItem> from_workers_;  // scratch
-  BusyPoll busy_poll_;
+  BusyPoll busy_poll_;                  // of clients
+  BusyPoll disk_poll_;                  // of disks: where one is slow, its clients may yet be quick
   Naps naps_;
   uint64_t last_work_ns_ = 0;
   // The connection that bytes have come from since the last turn, and how often.

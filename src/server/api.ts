@@ -84,7 +84,7 @@ export interface ServerOptions {
   readonly queueDepth?: number;
   /**
    * How long to look for the next request before sleeping, µs (1 to 1000), which saves the wake-up; `auto` does so only
-   * where that finds the next request soon and nobody else wants the processor. Default `auto`.
+   * where that finds the next request soon, nobody else wants the processor, and there are more processors than `threads`. Default `auto`.
    */
   readonly busyPoll?: 'auto' | 'off' | number;
   /** Connections at once; one beyond that is closed as soon as it is accepted. Default 1024; 1 to 65536. */

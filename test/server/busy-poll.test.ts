@@ -1,10 +1,12 @@
 // A reactor that stays awake while there is traffic: what others of the same process and machine have of it.
 
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { createServer } from '../../src/index.js';
+import { createServer, type ServerOptions } from '../../src/index.js';
+import { checkedSettings, sharesOf } from '../../src/server/settings.js';
 import { KiB, MiB, pattern, patternFile, scratch } from '../support/files.js';
 import { serve } from '../support/server.js';
 import { start } from '../transmission/in-process.js';
@@ -84,6 +86,17 @@ t.test(
     }
   },
 );
+
+t.test('auto is the default, and off where threads would take all processors from the clients', async (t) => {
+  const exports = [{ name: '', path: disk(t) }];
+  const shared = (options: Partial<ServerOptions>) =>
+    sharesOf(checkedSettings({ exports, ...options })).busyPoll;
+  const threads = availableParallelism();
+  const bufferMemoryBytes = threads * 8 * MiB;
+  t.equal(shared({}), threads > 1 ? 'auto' : 'off');
+  t.equal(shared({ threads, bufferMemoryBytes }), 'off');
+  t.equal(shared({ threads, bufferMemoryBytes, busyPoll: 20 }), 20, 'what is asked for stays');
+});
 
 t.test('a busyPoll that is none is refused with what may be given', async (t) => {
   const exports = [{ name: '', path: disk(t) }];
