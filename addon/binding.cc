@@ -154,7 +154,9 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     }
     count_in(given.Get("counters"));
     on_turn_ = Napi::Persistent(info[1].As<Napi::Function>());
-    context_ = std::make_unique<Napi::AsyncContext>(env, "aionbd.Reactor");
+    const Napi::Object resource = Napi::Object::New(env);
+    context_ = std::make_unique<Napi::AsyncContext>(env, "aionbd.Reactor", resource);
+    resource_ = Napi::Persistent(resource);
     napi_add_async_cleanup_hook(env, environment_ends, this, &cleanup_);
     // Open means in use: the garbage collector must wait for close().
     Ref();
@@ -198,7 +200,11 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     if (!context_) return reactor->turn();
     Napi::Env env = Env();
     Napi::HandleScope scope(env);
-    Napi::CallbackScope callback(env, *context_);
+    // With our object: the C++ wrapper would make a new one each time, and work for the garbage collector.
+    napi_callback_scope scope_of_turns;
+    const napi_status opened = napi_open_callback_scope(env, resource_.Value(), *context_, &scope_of_turns);
+    if (opened != napi_ok) return reactor->turn();
+    const Napi::CallbackScope callback(env, scope_of_turns);
     reactor->turn();
   }
 
@@ -230,6 +236,7 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     auto* self = static_cast<ReactorWrap*>(data);
     self->cleanup_ = nullptr;
     self->context_.reset();
+    self->resource_.Reset();
     self->on_turn_.Reset();
     self->on_closed_.Reset();
     self->reactor_->count_in(nullptr);
@@ -267,6 +274,7 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     on_closed_.Reset();
     on_turn_.Reset();
     context_.reset();
+    resource_.Reset();
     Unref();
   }
 
@@ -363,6 +371,7 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
   Napi::FunctionReference on_closed_;
   Napi::ObjectReference counters_;
   std::unique_ptr<Napi::AsyncContext> context_;
+  Napi::ObjectReference resource_;
   napi_async_cleanup_hook_handle cleanup_ = nullptr;
 };
 
