@@ -154,6 +154,7 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     }
     count_in(given.Get("counters"));
     on_turn_ = Napi::Persistent(info[1].As<Napi::Function>());
+    // The context alone would not keep it.
     const Napi::Object resource = Napi::Object::New(env);
     context_ = std::make_unique<Napi::AsyncContext>(env, "aionbd.Reactor", resource);
     resource_ = Napi::Persistent(resource);
@@ -203,7 +204,7 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
     // With our object: the C++ wrapper would make a new one each time, and work for the garbage collector.
     napi_callback_scope scope_of_turns;
     const napi_status opened = napi_open_callback_scope(env, resource_.Value(), *context_, &scope_of_turns);
-    if (opened != napi_ok) return reactor->turn();
+    if (opened != napi_ok) return reactor->turn();  // only wrong arguments would do that
     const Napi::CallbackScope callback(env, scope_of_turns);
     reactor->turn();
   }

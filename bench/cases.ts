@@ -151,7 +151,7 @@ export const CASES: Readonly<Record<string, Case>> = {
     kind: 'collections',
     load: RANDOM_READS,
     seconds: 45,
-    description: `garbage collections under ${RANDOM_READS.description}`,
+    description: `garbage collections in at least 45 s of ${RANDOM_READS.description}`,
     transport: 'unix',
     medium: 'ram',
     rounds: 1,

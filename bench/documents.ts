@@ -172,7 +172,7 @@ export function formatProfiles({ profiles, machine }: ProfileResults): string {
       ["of the server's time", ...PLACES],
       profiles.map((profile) => [name(profile), ...PLACES.map((place) => percent(profile.shares[place]))]),
     ),
-    `aionbd ${machine.commit}${machine.paceMs ? `; the same arithmetic before each load took ${formatPace(machine.paceMs)}` : ''}.`,
+    `aionbd ${machine.commit}; other virtual machines took ${formatNumber(machine.stealPercent, 1)} % of the processors' time${machine.paceMs ? `, the same arithmetic before each load ${formatPace(machine.paceMs)}` : ''}.`,
   ].join('\n\n');
 }
 

@@ -8,8 +8,8 @@ export type Reach =
   | 'no server could'
   | 'not with direct I/O'
   | 'within reach'
-  /** Ours does at least as well: whatever keeps it from the target, its own work is not it. */
-  | 'as good as the floor'
+  /** Ours does better than a floor that misses the target too, and so the floor says nothing of it. */
+  | 'better than the floor'
   | 'not measured';
 
 /** A target that is not reached, and what the floors reach of it. */
@@ -91,7 +91,7 @@ function reachOf(ours: Verdict, withIo: Verdict | undefined, withoutIo: Verdict 
   const floors = [withoutIo, withIo].filter((floor) => floor !== undefined);
   if (floors.length === 0 || floors.some(({ reached }) => reached === undefined)) return 'not measured';
   if (withIo?.reached === false && bounds(withIo, ours)) return 'not with direct I/O';
-  return 'as good as the floor';
+  return 'better than the floor';
 }
 
 /** What ours does better than a floor, that floor says nothing of. */
