@@ -19,10 +19,8 @@ constexpr int kEventsPerPoll = 256;
 // As long as one callback of libuv may last while there is traffic, and as long as it waits for more of it.
 constexpr uint64_t kLongestStayNs = 2'000'000;
 constexpr int kLongestWaitMs = 1;
-// Events that usually come later than this are waited for by libuv; and so are those that come at once:
-// requests gather meanwhile, and share a turn's system calls.
+// Events that usually come later than this are waited for by libuv.
 constexpr uint64_t kSeldomNs = 500'000;
-constexpr uint64_t kAtOnceNs = 8'000;
 // One after the other, while the client still has plenty to read.
 constexpr int kMostNaps = 4;
 // So many receives in one turn, or so much I/O under way: nobody waits for each single turn.
@@ -102,8 +100,8 @@ void Reactor::on_poll(uv_poll_t* handle, int, int) {
 }
 
 // As long as there is traffic, the reactor waits for more of it here, in its own epoll_wait: the way through
-// libuv costs two or three further system calls and Node's bookkeeping. Node's other work has its turn every
-// two milliseconds.
+// libuv costs two or three further system calls and Node's bookkeeping, and Node makes an object in each round
+// of its loop, which is garbage then. Node's other work has its turn every two milliseconds.
 void Reactor::turn() {
   heard_from_ = kNobody;
   times_heard_ = 0;
@@ -115,11 +113,10 @@ void Reactor::turn() {
     busy_poll_.waited(now - last_work_ns_);
     now = last_work_ns_ = now_ns();
     if (phase_ != Phase::kOpen || now >= leave) return;
-    const Asking asking = gather(now);
     // Whoever has something to do but to wait for us is served better by what gathers meanwhile.
+    const bool clients_wait = gather(now);
     BusyPoll& policy = under_way() > 0 ? disk_poll_ : busy_poll_;
-    const uint64_t window_ns = asking == Asking::kWaits ? policy.window_ns(now) : 0;
-    if (asking != Asking::kGathered && window_ns == 0 && busy_poll_.usual_wait_ns() < kAtOnceNs) return;
+    const uint64_t window_ns = clients_wait ? policy.window_ns(now) : 0;
     if (pending_.empty() && !look(policy, window_ns)) {
       // Where events come seldom, libuv waits as well as we do.
       if (busy_poll_.usual_wait_ns() > kSeldomNs) return;
@@ -153,23 +150,22 @@ bool Reactor::work() {
 }
 
 // Gives the only client that has something to ask the time to ask for more, if it does not wait for us.
-// Several clients gather by themselves while the others are served.
-Reactor::Asking Reactor::gather(uint64_t now) {
+// Several clients gather by themselves while the others are served. True if clients wait for us, who are to be
+// served as soon as they ask.
+bool Reactor::gather(uint64_t now) {
   const bool many = times_heard_ >= kManyAtOnce || under_way() >= kManyAtOnce;
   Connection* connection = open_connection(heard_from_);
   heard_from_ = kNobody;
   times_heard_ = 0;
   const double unread = connection ? connection->unread() : 0;
-  if (unread < UnreadReplies::kSome) return many ? Asking::kIsBusy : Asking::kWaits;
-  if (unread < UnreadReplies::kMany) return Asking::kIsBusy;
-  const uint64_t began = now;
+  if (unread < UnreadReplies::kSome) return !many;
+  if (unread < UnreadReplies::kMany) return false;
   for (int naps = 0; naps < kMostNaps; naps++) {
     const uint64_t after = naps_.nap(now);
-    if (after == now || connection->unread() < UnreadReplies::kPlenty)
-      return after == began ? Asking::kIsBusy : Asking::kGathered;
+    if (after == now || connection->unread() < UnreadReplies::kPlenty) break;
     now = after;
   }
-  return Asking::kGathered;
+  return false;
 }
 
 // Looks for events without sleeping. True if there are any.

@@ -98,10 +98,7 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   static void on_poll(uv_poll_t* handle, int status, int events);
   bool work();
   bool look(BusyPoll& policy, uint64_t window_ns);
-  // What the clients do after a turn: wait for its replies, or read them; and then they may have been given
-  // time to ask for more.
-  enum class Asking { kWaits, kIsBusy, kGathered };
-  Asking gather(uint64_t now);
+  bool gather(uint64_t now);
   int poll_events(int timeout_ms);
   void listen_to_aio();
   void harvest();

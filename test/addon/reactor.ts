@@ -77,6 +77,8 @@ export class RawReactor {
   readonly options: NativeReactorOptions;
   /** Calls of onTurn so far. */
   turns = 0;
+  /** Called within each turn, when its completions have been taken. */
+  onTurn: (() => void) | undefined;
   readonly #submissions: DataView;
   readonly #completions: DataView;
   #count = 0;
@@ -90,6 +92,7 @@ export class RawReactor {
     this.native = new Reactor(this.options, (count) => {
       this.turns++;
       this.#collect(count);
+      this.onTurn?.();
     });
     this.bytes = Buffer.from(this.native.memory);
     this.#submissions = new DataView(this.native.submissions);
