@@ -100,8 +100,8 @@ void Reactor::on_poll(uv_poll_t* handle, int, int) {
 }
 
 // As long as there is traffic, the reactor waits for more of it here, in its own epoll_wait: the way through
-// libuv costs two or three further system calls and Node's bookkeeping, and Node makes an object in each round
-// of its loop, which is garbage then. Node's other work has its turn every two milliseconds.
+// libuv costs two or three further system calls and Node's bookkeeping, and Node makes an object in each
+// round of its loop, which is garbage then. Node's other work has its turn every two milliseconds.
 void Reactor::turn() {
   heard_from_ = kNobody;
   times_heard_ = 0;
@@ -150,8 +150,8 @@ bool Reactor::work() {
 }
 
 // Gives the only client that has something to ask the time to ask for more, if it does not wait for us.
-// Several clients gather by themselves while the others are served. True if clients wait for us, who are to be
-// served as soon as they ask.
+// Several clients gather by themselves while the others are served. True if clients wait for us, who are to
+// be served as soon as they ask.
 bool Reactor::gather(uint64_t now) {
   const bool many = times_heard_ >= kManyAtOnce || under_way() >= kManyAtOnce;
   Connection* connection = open_connection(heard_from_);
