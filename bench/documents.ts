@@ -177,22 +177,15 @@ export function formatProfiles({ profiles, machine }: ProfileResults): string {
 }
 
 /**
- * Writes blocks into their places. Places without a block stay as they are, so that one run after the other can fill a
- * document; a block without a place is left out. Returns the text and the names of the places that were filled.
+ * The document with blocks in their places. Places without a block stay as they are, and a block without a place is
+ * left out.
  */
-export function fillPlaces(
-  document: string,
-  blocks: Blocks,
-): { readonly text: string; readonly filled: readonly string[] } {
-  const filled: string[] = [];
-  const text = document.replaceAll(
+export function fillPlaces(document: string, blocks: Blocks): string {
+  return document.replaceAll(
     /(<!-- table: ([a-z-]+) -->\n)[\s\S]*?(<!-- \/table -->)/g,
     (all, open: string, name: string, close: string) => {
       const block = Object.hasOwn(blocks, name) ? blocks[name] : undefined;
-      if (block === undefined) return all;
-      filled.push(name);
-      return `${open}\n${block}\n\n${close}`;
+      return block === undefined ? all : `${open}\n${block}\n\n${close}`;
     },
   );
-  return { text, filled };
 }

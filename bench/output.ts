@@ -8,10 +8,15 @@ import { formatSuite } from './tables.js';
 /** The name of the file with all rounds. */
 export const FIGURES = 'figures.json';
 
+/** What a run measured, as its file has it. */
+export function formatFigures(results: unknown): string {
+  return `${JSON.stringify(results, null, 2)}\n`;
+}
+
 /** Writes figures.json, tables.md and a chart for each case into a folder, which is made if it is not there. */
 export async function writeResults(results: SuiteResults, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, FIGURES), `${JSON.stringify(results, null, 2)}\n`);
+  await writeFile(join(folder, FIGURES), formatFigures(results));
   await writeTables(results, folder);
   await writeCharts(results, folder);
 }
@@ -29,25 +34,24 @@ export async function writeFigures(
   table: string,
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, `${name}.json`), `${JSON.stringify(results, null, 2)}\n`);
+  await writeFile(join(folder, `${name}.json`), formatFigures(results));
   await writeFile(join(folder, `${name}.md`), `${table}\n`);
 }
 
-/** Writes the charts, and returns the names of their files with what they show. */
-export async function writeCharts(
-  results: SuiteResults,
-  folder: string,
-): Promise<readonly { readonly file: string; readonly description: string }[]> {
+/** Writes a chart for each case that has one. */
+export async function writeCharts(results: SuiteResults, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
-  const written: { file: string; description: string }[] = [];
-  for (const theCase of results.cases) {
-    const chart = caseChart(theCase);
-    if (chart === undefined) continue;
-    const file = `${theCase.name}.svg`;
-    await writeFile(join(folder, file), chart);
-    written.push({ file, description: theCase.description });
-  }
-  return written;
+  for (const { file, svg } of caseCharts(results)) await writeFile(join(folder, file), svg);
+}
+
+/** The charts of a run: their files' names, what they show, and they themselves. */
+export function caseCharts(
+  results: SuiteResults,
+): readonly { readonly file: string; readonly description: string; readonly svg: string }[] {
+  return results.cases.flatMap((theCase) => {
+    const svg = caseChart(theCase);
+    return svg === undefined ? [] : [{ file: `${theCase.name}.svg`, description: theCase.description, svg }];
+  });
 }
 
 /** Reads what a run wrote as JSON; throws BenchFailure if it is something else. */

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-// npm test [-- FILE...]
+// npm test [-- FILE|DIRECTORY...]
 //
 // Fetches the programs that the tests need, brings build/ and dist/ up to date, and runs the tests, all or those in the
-// files named. The last line is always `N passed, N failed`; the exit code is 0 only if something ran and nothing failed.
+// files and directories named. The last line is always `N passed, N failed`; the exit code is 0 only if something ran and nothing failed.
 
 import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { ensurePackages, missingPrivileges, TEST_PACKAGES } from './packages.mjs
 import { runTap, sum } from './run-tap.mjs';
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
-const args = process.argv.slice(2);
+const args = process.argv.slice(2).flatMap(testFiles);
 process.exitCode = await main();
 
 async function main() {
@@ -25,6 +25,14 @@ async function main() {
     return sum(0, 1);
   }
   return runTap(args, { verbose: args.length > 0 });
+}
+
+/** The tests in a directory; anything else as it is. */
+function testFiles(path) {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path];
+  return readdirSync(path, { recursive: true })
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => join(path, name));
 }
 
 /** Without arguments all packages; with file names those that the files' directories need. */
