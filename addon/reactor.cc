@@ -113,11 +113,14 @@ void Reactor::turn() {
     busy_poll_.waited(now - last_work_ns_);
     now = last_work_ns_ = now_ns();
     if (phase_ != Phase::kOpen || now >= leave) return;
-    // Whoever has something to do but to wait for us is served better by what gathers meanwhile.
     const bool clients_wait = gather(now);
     BusyPoll& policy = under_way() > 0 ? disk_poll_ : busy_poll_;
+    // Whoever has something to do but to wait for us is served better by what gathers meanwhile.
     const uint64_t window_ns = clients_wait ? policy.window_ns(now) : 0;
-    if (pending_.empty() && !look(policy, window_ns)) {
+    if (!pending_.empty()) {
+      // What one connection left over for the next turn is no reason for others to wait.
+      poll_events(0);
+    } else if (!look(policy, window_ns)) {
       // Where events come seldom, libuv waits as well as we do.
       if (busy_poll_.usual_wait_ns() > kSeldomNs) return;
       if (poll_events(kLongestWaitMs) == 0) return;

@@ -1,9 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Blocks, fillPlaces, idleBlocks, microBlocks, profileBlocks, suiteBlocks } from './documents.js';
+import { BenchFailure } from './failure.js';
 import type { IdleResults } from './idle-results.js';
 import type { MicroResults } from './micro-results.js';
-import { caseCharts, readResults } from './output.js';
+import { caseCharts, formatFigures, readResults } from './output.js';
 import type { ProfileResults } from './profile-results.js';
 import type { SuiteResults } from './results.js';
 
@@ -26,12 +27,21 @@ export function keptFile(kind: Results['kind']): string {
   return `${KEPT_FOLDER}/${kind}.json`;
 }
 
-/** The figures that the documents are made of, in `root`; throws BenchFailure if there are none. */
-export function readKept(root: string): Promise<readonly Results[]> {
-  return Promise.all(KINDS.map((kind) => readResults<Results>(join(root, keptFile(kind)), [kind])));
+/**
+ * The figures that the documents are made of: of each kind what is in `also`, or else what is kept in `root`. Throws
+ * BenchFailure if a kind is missing, or there twice.
+ */
+export async function keepAlso(root: string, also: readonly Results[]): Promise<readonly Results[]> {
+  return Promise.all(
+    KINDS.map((kind) => {
+      const [given, second] = also.filter((results) => results.kind === kind);
+      if (second !== undefined) throw new BenchFailure(`two files have figures of ${kind}: give one of them`);
+      return given ?? readResults<Results>(join(root, keptFile(kind)), [kind]);
+    }),
+  );
 }
 
-/** What the documents and charts are to be: texts by their paths relative to the repository, as it lies in `root`. */
+/** The documents, charts and kept figures as they are to be: texts by their paths relative to `root`. */
 export async function makePage(root: string, kept: readonly Results[]): Promise<ReadonlyMap<string, string>> {
   const files = new Map<string, string>();
   const blocks: Blocks = Object.assign({}, ...kept.map(blocksOf));
@@ -39,13 +49,14 @@ export async function makePage(root: string, kept: readonly Results[]): Promise<
     files.set(path, fillPlaces(await readFile(join(root, path), 'utf8'), blocks));
   }
   for (const results of kept) {
+    files.set(keptFile(results.kind), formatFigures(results));
     if (results.kind !== 'suite') continue;
     for (const { file, svg } of caseCharts(results)) files.set(`${KEPT_FOLDER}/${file}`, svg);
   }
   return files;
 }
 
-/** Charts in `root` that the page is not made of any more: paths relative to the repository. */
+/** Charts in `root` that the page is not made of any more: paths relative to it. */
 export async function staleCharts(
   root: string,
   page: ReadonlyMap<string, string>,

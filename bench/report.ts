@@ -5,8 +5,8 @@ import { parseArgs } from 'node:util';
 import { formatIdle, formatMicro, formatProfiles } from './documents.js';
 import { BenchFailure, runProgram } from './failure.js';
 import { formatLimits } from './limits.js';
-import { formatFigures, readResults, writeCharts, writeTables } from './output.js';
-import { KINDS, keptFile, makePage, type Results, readKept, staleCharts } from './performance-page.js';
+import { readResults, writeCharts, writeTables } from './output.js';
+import { KINDS, keepAlso, makePage, type Results, staleCharts } from './performance-page.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -21,7 +21,7 @@ Makes tables and charts anew from what bench, bench:idle, bench:micro and bench:
 
 await runProgram(async () => {
   const { files, out, docs, help } = readArguments();
-  if (help || (out === undefined && !docs) || (files.length === 0 && !docs)) {
+  if (help || (out === undefined && !docs) || (files.length === 0 && (out !== undefined || !docs))) {
     process.stdout.write(USAGE);
     process.exitCode = help ? 0 : 1;
     return;
@@ -52,12 +52,14 @@ async function writeText(folder: string, name: string, text: string): Promise<vo
   await writeFile(join(folder, name), `${text}\n`);
 }
 
+/** Writes nothing unless all of it can be made. */
 async function writeDocuments(all: readonly Results[]): Promise<void> {
-  for (const results of all) await writeFile(join(ROOT, keptFile(results.kind)), formatFigures(results));
-  const page = await makePage(ROOT, await readKept(ROOT));
-  for (const path of await staleCharts(ROOT, page)) await rm(join(ROOT, path));
+  const kept = await keepAlso(ROOT, all);
+  const page = await makePage(ROOT, kept);
+  const stale = await staleCharts(ROOT, page);
+  for (const path of stale) await rm(join(ROOT, path));
   for (const [path, text] of page) await writeFile(join(ROOT, path), text);
-  process.stdout.write(`${[...page.keys()].join('\n')}\n`);
+  process.stdout.write([...page.keys(), ...stale.map((path) => `${path} removed`), ''].join('\n'));
 }
 
 function readArguments(): {

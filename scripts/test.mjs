@@ -12,10 +12,15 @@ import { ensurePackages, missingPrivileges, TEST_PACKAGES } from './packages.mjs
 import { runTap, sum } from './run-tap.mjs';
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
-const args = process.argv.slice(2).flatMap(testFiles);
+const named = process.argv.slice(2);
+const args = named.flatMap(testFiles);
 process.exitCode = await main();
 
 async function main() {
+  if (named.length > 0 && args.length === 0) {
+    console.log(`no test (*.test.ts) in ${named.join(', ')}`);
+    return sum(0, 1);
+  }
   const missing = ensurePackages(packagesFor(args));
   if (args.length === 0 || args.some((file) => file.includes('test/foreign')))
     missing.push(...missingPrivileges());
@@ -32,6 +37,7 @@ function testFiles(path) {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path];
   return readdirSync(path, { recursive: true })
     .filter((name) => name.endsWith('.test.ts'))
+    .sort()
     .map((name) => join(path, name));
 }
 

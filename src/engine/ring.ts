@@ -71,7 +71,7 @@ const COMPLETION_CAPACITY = 4096;
 const WORDS_PER_SUBMISSION = 16;
 const DOUBLES_PER_SUBMISSION = 8;
 const DEFAULT_WORKER_THREADS = 16;
-/** Batches handled before Node's event loop gets a chance to do other things. */
+/** Batches handled before the reactor looks for what else has come. */
 const BATCHES_PER_TURN = 64;
 const EAGAIN = 11;
 
