@@ -2,7 +2,8 @@
 // npm test [-- FILE|DIRECTORY...]
 //
 // Fetches the programs that the tests need, brings build/ and dist/ up to date, and runs the tests, all or those in the
-// files and directories named. The last line is always `N passed, N failed`; the exit code is 0 only if something ran and nothing failed.
+// files and directories named. The last line is always `N passed, N failed`; the exit code is 0 only if something ran and
+// nothing failed.
 
 import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
