@@ -89,8 +89,10 @@ void AioContext::prepare(const IoRequest& request, int fd, bool nowait) {
   std::memset(&control, 0, sizeof control);
   control.aio_data = reinterpret_cast<uint64_t>(block);
   control.aio_fildes = static_cast<uint32_t>(fd);
-  control.aio_flags = IOCB_FLAG_RESFD;
-  control.aio_resfd = static_cast<uint32_t>(result_fd_);
+  if (signals_ || request.op == Op::kSync) {
+    control.aio_flags = IOCB_FLAG_RESFD;
+    control.aio_resfd = static_cast<uint32_t>(result_fd_);
+  }
   if (request.op == Op::kSync) {
     control.aio_lio_opcode = IOCB_CMD_FDSYNC;
   } else {

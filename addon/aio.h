@@ -28,7 +28,7 @@ class AioContext {
   AioContext(const AioContext&) = delete;
   AioContext& operator=(const AioContext&) = delete;
 
-  // `result_fd` is an eventfd that the kernel signals at each completion. Returns 0 or a negative errno
+  // `result_fd` is an eventfd that the kernel signals at completions. Returns 0 or a negative errno
   // (-EAGAIN: fs.aio-max-nr is used up).
   int open(unsigned depth, int result_fd, bool reap_in_user_space);
   // Where to count from now on.
@@ -38,6 +38,12 @@ class AioContext {
 
   bool has_capacity() const { return !free_.empty(); }
   unsigned in_flight() const { return in_flight_; }
+  // Of these, reads and writes; the kernel never does a sync while it is asked for one.
+  unsigned moving() const { return moving_; }
+  // Of these, those whose completion nothing tells of.
+  unsigned unsignalled() const { return unsignalled_; }
+  // Whether the completion of reads and writes from now on signals `result_fd`.
+  void signal_completions(bool wanted) { signals_ = wanted; }
 
   // Takes a block from the pool and puts it into the next batch. Call only with has_capacity().
   void prepare(const IoRequest& request, int fd, bool nowait);
@@ -55,7 +61,7 @@ class AioContext {
       counters_->io_submit_calls++;
       if (taken > 0) {
         counters_->io_submitted += taken;
-        in_flight_ += static_cast<unsigned>(taken);
+        count(batch_.data() + start, static_cast<size_t>(taken));
         start += static_cast<size_t>(taken);
         continue;
       }
@@ -83,8 +89,11 @@ class AioContext {
     for (;;) {
       const unsigned got = reap_some();
       for (unsigned i = 0; i < got; i++) {
+        AioBlock* block = reinterpret_cast<AioBlock*>(events_[i].data);
         in_flight_--;
-        done(reinterpret_cast<AioBlock*>(events_[i].data), static_cast<int64_t>(events_[i].res));
+        if (is_moving(block->control)) moving_--;
+        if (is_unsignalled(block->control)) unsignalled_--;
+        done(block, static_cast<int64_t>(events_[i].res));
       }
       count += got;
       if (got < kReapBatch) return count;
@@ -98,13 +107,26 @@ class AioContext {
 
   int submit_some(iocb** blocks, size_t count);
   unsigned reap_some();
+  // The kernel has taken these.
+  void count(iocb* const* taken, size_t n) {
+    in_flight_ += static_cast<unsigned>(n);
+    for (size_t i = 0; i < n; i++) {
+      if (is_moving(*taken[i])) moving_++;
+      if (is_unsignalled(*taken[i])) unsignalled_++;
+    }
+  }
+  static bool is_moving(const iocb& control) { return control.aio_lio_opcode != IOCB_CMD_FDSYNC; }
+  static bool is_unsignalled(const iocb& control) { return (control.aio_flags & IOCB_FLAG_RESFD) == 0; }
   static AioBlock* block_of(iocb* control) { return reinterpret_cast<AioBlock*>(control->aio_data); }
 
   aio_context_t context_ = 0;
   void* ring_ = nullptr;  // the kernel's completion ring, if its layout is the known one
   int result_fd_ = -1;
   Counters* counters_ = nullptr;
+  bool signals_ = true;
   unsigned in_flight_ = 0;
+  unsigned moving_ = 0;
+  unsigned unsignalled_ = 0;
   std::vector<AioBlock> blocks_;
   std::vector<AioBlock*> free_;
   std::vector<iocb*> batch_;

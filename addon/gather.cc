@@ -1,25 +1,25 @@
 #include "gather.h"
 
-#include <sys/prctl.h>
-#include <time.h>
-
 #include <algorithm>
+#include <cstdlib>
 
 namespace aionbd {
 
-uint64_t Naps::nap(uint64_t now) {
-  // Else the kernel adds 50 µs to each sleep, so that it can end several by one interrupt.
-  static thread_local const bool is_exact = prctl(PR_SET_TIMERSLACK, 1) == 0;
-  if (!is_exact || !pause_.is_over(now)) return now;
-  const timespec shortest{0, 1};
-  nanosleep(&shortest, nullptr);
-  const uint64_t after = now_ns();
-  usual_ns_ = (usual_ns_ * (kWeight - 1) + std::min(after - now, kLongestCountedNs)) / kWeight;
-  if (usual_ns_ > kLongNs) {
-    pause_.begin(after);
-    usual_ns_ = 0;
-  }
-  return after;
+int LowWater::look(int queued) {
+  longest_ = std::max(longest_, queued);
+  if (++looks_ < kLooks && mark_ > 0) return 0;
+  const int wanted = std::max(longest_ / 4 * 3, longest_ - kMostRead);
+  looks_ = 0;
+  longest_ = 0;
+  // Not every little change is worth a system call.
+  return std::abs(wanted - mark_) > mark_ / 8 ? wanted : 0;
+}
+
+void InTime::woke(uint64_t now, bool reader_ran_dry) {
+  dry_ += ((reader_ran_dry ? 1.0 : 0.0) - dry_) * kWeight;
+  if (dry_ <= kOften) return;
+  pause_.begin(now);
+  dry_ = 0;
 }
 
 }  // namespace aionbd

@@ -21,11 +21,9 @@ constexpr uint64_t kLongestStayNs = 2'000'000;
 constexpr int kLongestWaitMs = 1;
 // Events that usually come later than this are waited for by libuv.
 constexpr uint64_t kSeldomNs = 500'000;
-// One after the other, while the client still has plenty to read.
-constexpr int kMostNaps = 4;
 // So many receives in one turn, or so much I/O under way: nobody waits for each single turn.
 constexpr unsigned kManyAtOnce = 4;
-constexpr unsigned kTurnsUntilDeaf = 256;
+constexpr unsigned kMostTurnsUntilQuiet = 65536;
 
 }  // namespace
 
@@ -109,10 +107,14 @@ void Reactor::turn() {
   uint64_t now = now_ns();
   const uint64_t leave = now + kLongestStayNs;
   for (;;) {
-    if (!work()) return;
+    if (!work()) {
+      if (aio_.unsignalled() == 0) return;
+      poll_events(kLongestWaitMs);
+      if (!work()) return return_soon();
+    }
     busy_poll_.waited(now - last_work_ns_);
     now = last_work_ns_ = now_ns();
-    if (phase_ != Phase::kOpen || now >= leave) return;
+    if (phase_ != Phase::kOpen || now >= leave) return return_soon();
     const bool clients_wait = gather(now);
     BusyPoll& policy = under_way() > 0 ? disk_poll_ : busy_poll_;
     // Whoever has something to do but to wait for us is served better by what gathers meanwhile.
@@ -122,8 +124,8 @@ void Reactor::turn() {
       poll_events(0);
     } else if (!look(policy, window_ns)) {
       // Where events come seldom, libuv waits as well as we do.
-      if (busy_poll_.usual_wait_ns() > kSeldomNs) return;
-      if (poll_events(kLongestWaitMs) == 0) return;
+      if (busy_poll_.usual_wait_ns() > kSeldomNs) return return_soon();
+      if (poll_events(kLongestWaitMs) == 0) return return_soon();
     }
     now = now_ns();
   }
@@ -148,27 +150,36 @@ bool Reactor::work() {
     on_turn_(deliver());
   }
   in_turn_ = false;
-  if (phase_ == Phase::kOpen) listen_to_aio();
+  if (phase_ == Phase::kOpen) choose_signals();
   return found;
 }
 
-// Gives the only client that has something to ask the time to ask for more, if it does not wait for us.
-// Several clients gather by themselves while the others are served. True if clients wait for us, who are to
-// be served as soon as they ask.
+// Lets the only client that has something to ask read on, if it does not wait for us. Several clients gather
+// by themselves while the others are served. True if clients wait for us, who are to be served as soon as
+// they ask.
 bool Reactor::gather(uint64_t now) {
   const bool many = times_heard_ >= kManyAtOnce || under_way() >= kManyAtOnce;
-  Connection* connection = open_connection(heard_from_);
+  const int number = heard_from_;
+  Connection* connection = open_connection(number);
   heard_from_ = kNobody;
   times_heard_ = 0;
-  const double unread = connection ? connection->unread() : 0;
-  if (unread < UnreadReplies::kSome) return !many;
-  if (unread < UnreadReplies::kMany) return false;
-  for (int naps = 0; naps < kMostNaps; naps++) {
-    const uint64_t after = naps_.nap(now);
-    if (after == now || connection->unread() < UnreadReplies::kPlenty) break;
-    now = after;
-  }
+  if (!connection || connection->unread() < UnreadReplies::kSome) return !many;
+  await_reader(number, now);
   return false;
+}
+
+// Sleeps until the client has read a part of the replies that it has, unless something else comes. Its next
+// requests are not listened to meanwhile.
+void Reactor::await_reader(int number, uint64_t now) {
+  Connection* connection = open_connection(number);
+  if (!pending_.empty() || connection->waits_to_send || !in_time_.may_wait(now)) return;
+  if (!connection->lower_water(connection->queued())) return;
+  const uint64_t key = key_of(Source::kConnection, number);
+  watch(connection->fd(), EPOLLOUT | EPOLLRDHUP | EPOLLET, key, EPOLL_CTL_MOD);
+  poll_events(kLongestWaitMs);
+  // What has come meanwhile is an edge, too.
+  watch(connection->fd(), EPOLLIN | EPOLLRDHUP | EPOLLET, key, EPOLL_CTL_MOD);
+  in_time_.woke(now_ns(), connection->queued() == 0);
 }
 
 // Looks for events without sleeping. True if there are any.
@@ -193,18 +204,23 @@ bool Reactor::look(BusyPoll& policy, uint64_t window_ns) {
   return found;
 }
 
-// Each completion signals aio_event_; with epoll listening that is a twentieth of all work per request. On a
-// device that completes inside io_submit (memory) nobody ever waits for the signal, so epoll listens only
-// while I/O is in flight when a turn ends, and for a while after. When it begins to listen it reports what
-// was signalled before.
-void Reactor::listen_to_aio() {
-  const bool waits = aio_.in_flight() > 0;
-  if (waits) turns_without_waiting_ = 0;
-  if (waits == listens_to_aio_) return;
-  if (!waits && ++turns_without_waiting_ < kTurnsUntilDeaf) return;
-  listens_to_aio_ = waits;
-  const uint32_t events = waits ? EPOLLIN | EPOLLET : 0u;
-  watch(aio_event_.get(), events, key_of(Source::kAio, 0), EPOLL_CTL_MOD);
+// A signal for each completion is a twentieth of all work per request. On a device that completes inside
+// io_submit (memory) nobody ever waits for it, so there is none where many turns have ended without I/O under
+// way. If then some is after all, we come back and look until it is done, and it takes twice as many turns.
+void Reactor::choose_signals() {
+  if (aio_.moving() > 0) {
+    if (aio_.unsignalled() > 0 && turns_without_waiting_ > 0)
+      turns_until_quiet_ = std::min(turns_until_quiet_ * 2, kMostTurnsUntilQuiet);
+    turns_without_waiting_ = 0;
+  } else if (turns_without_waiting_ < turns_until_quiet_) {
+    turns_without_waiting_++;
+  }
+  aio_.signal_completions(turns_without_waiting_ < turns_until_quiet_);
+}
+
+// No event will tell of I/O without signals.
+void Reactor::return_soon() {
+  if (aio_.unsignalled() > 0) wake();
 }
 
 // Takes what epoll has, after waiting for it. Returns how many events there were.
@@ -292,7 +308,10 @@ void Reactor::push(uint32_t count) {
   flush_sends();
   harvest();
   flush_receives();
-  if (!in_turn_) listen_to_aio();
+  if (!in_turn_) {
+    choose_signals();
+    return_soon();
+  }
 }
 
 uint32_t Reactor::deliver() {
@@ -327,7 +346,7 @@ void Reactor::close(ClosedCallback closed) {
   aio_.drop_batch();
   pending_.clear();
   workers_->drop_queued();
-  listen_to_aio();
+  return_soon();
   destroy_if_idle();
 }
 

@@ -99,8 +99,10 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   bool work();
   bool look(BusyPoll& policy, uint64_t window_ns);
   bool gather(uint64_t now);
+  void await_reader(int number, uint64_t now);
   int poll_events(int timeout_ms);
-  void listen_to_aio();
+  void choose_signals();
+  void return_soon();
   void harvest();
   void harvest_aio();
   uint32_t deliver();
@@ -162,15 +164,16 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   std::vector<WorkItem> from_workers_;  // scratch
   BusyPoll busy_poll_;                  // of clients
   BusyPoll disk_poll_;                  // of disks: where one is slow, its clients may yet be quick
-  Naps naps_;
+  InTime in_time_;
   uint64_t last_work_ns_ = 0;
   // The connection that bytes have come from since the last turn, and how often.
   static constexpr int kNobody = -1, kSeveral = -2;
+  static constexpr unsigned kFewestTurnsUntilQuiet = 256;
   int heard_from_ = kNobody;
   unsigned times_heard_ = 0;
-  // Whether epoll listens to aio_event_, and for how many turns that has not been needed.
-  bool listens_to_aio_ = true;
+  // How many turns have ended with no direct I/O under way, and how many must for it to need no signals.
   unsigned turns_without_waiting_ = 0;
+  unsigned turns_until_quiet_ = kFewestTurnsUntilQuiet;
   bool in_turn_ = false;  // within on_turn_
   WakeCallback on_wake_;
   TurnCallback on_turn_;

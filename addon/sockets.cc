@@ -20,11 +20,31 @@ namespace {
 constexpr size_t kPiecesPerCall = 256;       // two vectors each; the kernel's limit is 1024 vectors
 constexpr size_t kSkipBytes = 256 << 10;     // what is looked past in one vector
 constexpr size_t kMostSkips = 1000;          // of them in one call
-constexpr int kSocketBufferBytes = 4 << 20;  // asked for; the kernel grants what net.core.wmem_max allows
+constexpr int kSocketBufferBytes = 8 << 20;  // wanted; the kernel grants what net.core.wmem_max allows
+
+// A Unix socket is writable while at most one part in so many of its send buffer is unread (unix_writable()).
+constexpr int kWaterParts = 4;
 
 void set_option(int fd, int level, int name, int value) {
   // Each of these makes things better, and nothing stops working without it.
   setsockopt(fd, level, name, &value, sizeof value);
+}
+
+// Returns what the kernel has granted, as it counts: it doubles what it is asked for.
+int set_send_buffer(int fd, int bytes) {
+  const int half = bytes / 2;
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &half, sizeof half) != 0) {
+    set_option(fd, SOL_SOCKET, SO_SNDBUF, half);
+  }
+  int granted = 0;
+  socklen_t length = sizeof granted;
+  return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &granted, &length) == 0 ? granted : 0;
+}
+
+bool is_unix(int fd) {
+  int domain = 0;
+  socklen_t length = sizeof domain;
+  return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX;
 }
 
 UniqueFd open_listener(int family, const sockaddr* address, socklen_t length, int backlog, int* error) {
@@ -103,13 +123,30 @@ int64_t Connection::peek_end(uint8_t* tail, size_t tail_length) const {
   return unread;
 }
 
+Connection::Connection(UniqueFd fd) : fd_(std::move(fd)), unix_(is_unix(fd_.get())) {}
+
+int Connection::queued() const {
+  int bytes = 0;
+  return ioctl(fd_.get(), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
+}
+
 double Connection::unread() {
-  if (unread_.at_most() >= UnreadReplies::kSome) {
-    int queued = 0;
-    const bool tells = ioctl(fd_.get(), SIOCOUTQ, &queued) == 0;
-    unread_.look(tells ? queued : 0);
-  }
+  if (unread_.at_most() >= UnreadReplies::kSome) unread_.look(queued());
   return unread_.at_most();
+}
+
+bool Connection::lower_water(int queued) {
+  if (!unix_ || queued < LowWater::kShortestQueue) return false;
+  const int mark = low_water_.look(queued);
+  if (mark > 0) low_water_.set(set_send_buffer(fd_.get(), mark * kWaterParts) / kWaterParts);
+  return queued > low_water_.mark();
+}
+
+bool Connection::raise_water() {
+  if (low_water_.mark() == 0) return false;
+  low_water_.set(0);
+  set_send_buffer(fd_.get(), kSocketBufferBytes);
+  return true;
 }
 
 int64_t Connection::send_some() {
@@ -184,8 +221,7 @@ void set_up_stream(int fd, bool tcp) {
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   } else {
     // TCP sizes its buffers by itself; a Unix socket's would hold fifty 4 KiB replies and no more.
-    set_option(fd, SOL_SOCKET, SO_SNDBUF, kSocketBufferBytes);
-    set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, kSocketBufferBytes);
+    set_send_buffer(fd, kSocketBufferBytes);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -37,7 +38,7 @@ struct PendingReceive {
 
 class Connection {
  public:
-  explicit Connection(UniqueFd fd) : fd_(std::move(fd)) {}
+  explicit Connection(UniqueFd fd);
 
   int fd() const { return fd_.get(); }
 
@@ -61,6 +62,12 @@ class Connection {
   // How many replies the other side has still to read, about; exact enough where they are many. Known of Unix
   // sockets only: a TCP socket's queue is empty once the other side's kernel has the bytes.
   double unread();
+  // Has the socket turn writable when the other side has read a part of the `queued` bytes, so that epoll can
+  // tell. False where that can't be had, or where there is too little to read: then nobody should wait for
+  // it.
+  bool lower_water(int queued);
+  // Bytes that the other side has not read, as the kernel counts them.
+  int queued() const;
   bool has_pieces() const { return first_ < pieces_.size(); }
 
   // Gives the socket away without closing it.
@@ -73,6 +80,7 @@ class Connection {
     while (has_pieces()) {
       int64_t n = send_some();
       counters->send_calls++;
+      if (n == -EAGAIN && raise_water()) continue;
       if (n < 0) {
         forget_sent();
         return static_cast<int>(n);
@@ -111,6 +119,8 @@ class Connection {
   static constexpr size_t kKeptPieces = 128;
 
   int64_t send_some();
+  // Gives the socket all its buffer again. False if it has that.
+  bool raise_water();
 
   void clear_pieces() {
     if (pieces_.capacity() > kKeptPieces) {
@@ -130,6 +140,9 @@ class Connection {
   }
 
   UniqueFd fd_;
+  // Of TCP sockets nothing is known: their queue is empty once the other side's kernel has the bytes.
+  const bool unix_;
+  LowWater low_water_;  // no mark: the buffer is as large as can be
   UnreadReplies unread_;
   std::vector<SendPiece> pieces_;
   size_t first_ = 0;  // pieces_[0 .. first_) have been sent
