@@ -20,8 +20,14 @@ struct File {
   bool nowait_reads = true;
   bool nowait_writes = true;
   uint32_t in_flight = 0;  // I/O that has not completed: until then the number stays taken
-  // Writes now with the workers; while there are any, further writes would most likely block as well.
+  // Writes now with the workers, and how many of those that were asked not to block would have, lately: its
+  // share. Where holes are filled most do, and while one is with the workers its neighbours need not be
+  // asked. A single one (the kernel had a time stamp to write) says nothing of the others.
   uint32_t blocking_writes = 0;
+  float would_block = 0;
+
+  void asked(bool would) { would_block += ((would ? 1.0f : 0.0f) - would_block) / 16; }
+  bool most_block() const { return would_block > 0.25f; }
 };
 
 struct IoRequest {

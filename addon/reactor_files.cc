@@ -111,8 +111,8 @@ void Reactor::route(const IoRequest& request) {
     // others, too.
     if (!(is_write ? target.nowait_writes : target.nowait_reads) && !target.in_memory)
       return to_workers(request);
-    // One write that has to wait means that its neighbours most likely have to as well (a hole being filled).
-    if (is_write && !target.block_device && target.blocking_writes > 0) return instead_of_blocking(request);
+    if (is_write && !target.block_device && target.blocking_writes > 0 && target.most_block())
+      return instead_of_blocking(request);
     return to_aio(request, target);
   }
   // Not writes: no filesystem takes RWF_NOWAIT for them without O_DIRECT, and one that is frozen lets even
@@ -226,6 +226,7 @@ void Reactor::finished(AioBlock* block, int64_t result) {
   if (moves_data(request.op) && result >= 0 && static_cast<uint64_t>(result) < request.length) {
     return redo_by_worker(block);
   }
+  if (request.op == Op::kWrite && block->nowait) files_[request.file].asked(false);
   complete_io(request, result);
   aio_.release(block);
 }
@@ -239,6 +240,7 @@ void Reactor::redo_without_nowait(AioBlock* block) {
 
 void Reactor::redo_instead_of_blocking(AioBlock* block) {
   counters_->nowait_fallbacks++;
+  if (block->request.op == Op::kWrite) files_[block->request.file].asked(true);
   redo_by_worker(block);
 }
 

@@ -27,7 +27,6 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -77,9 +76,9 @@ enum {
   kRequestBytes = sizeof(struct RequestHead),
   kIntakeBytes = 64 << 10,
   kSendBuffer = 4 << 20,
-  kMany = 8,  // unread replies, as in addon/gather.h
-  kPlenty = 16,
-  kMostNaps = 4,
+  kShortestQueue = 96 << 10,  // of unread replies, bytes; this and the next two as in addon/gather.h
+  kMostRead = 96 << 10,
+  kLooks = 32,
   kTransmissionFlags = 1 | 1 << 8,  // there are flags; several connections see the same
   kCommandRead = 0,
   kCommandWrite = 1,
@@ -115,7 +114,8 @@ struct Connection {
   size_t used;
   bool second_half;
   struct Thread* thread;
-  double bytes_each;  // about, of an unread reply
+  int mark;  // a reader with no more than that to read makes the socket writable
+  int looks, longest;
 };
 
 struct Thread {
@@ -335,8 +335,6 @@ static void reply(struct Connection* to) {
     vectors[message.msg_iovlen++] = (struct iovec){with_file ? request->data : zeroes, request->length};
     bytes += request->length;
   }
-  // What a reply takes in the socket, as in addon/gather.h.
-  to->bytes_each += ((double)(bytes + 768) / to->count - to->bytes_each) / 8;
   while (bytes > 0) {
     ssize_t n = sendmsg(to->fd, &message, MSG_NOSIGNAL);
     if (n < 0) {
@@ -356,15 +354,33 @@ static void reply(struct Connection* to) {
   }
 }
 
-// Lets requests gather while the client has replies to read, as aionbd does.
-static void gather(const struct Connection* from) {
-  for (int naps = 0; naps < kMostNaps; naps++) {
-    int queued = 0;
-    if (ioctl(from->fd, SIOCOUTQ, &queued) != 0) return;
-    if (queued < (naps == 0 ? kMany : kPlenty) * from->bytes_each) return;
-    const struct timespec shortest = {0, 1};
-    nanosleep(&shortest, NULL);
+static void listen_for(const struct Connection* from, uint32_t events) {
+  struct epoll_event event = {.events = events, .data.ptr = (void*)from};
+  if (epoll_ctl(from->thread->epoll, EPOLL_CTL_MOD, from->fd, &event) != 0) fail("epoll_ctl");
+}
+
+// Lets requests gather while the client has replies to read, as aionbd does. Of TCP sockets the queue is empty.
+static void gather(struct Connection* from) {
+  int queued = 0;
+  if (ioctl(from->fd, SIOCOUTQ, &queued) != 0 || queued < kShortestQueue) return;
+  if (queued > from->longest) from->longest = queued;
+  if (++from->looks >= kLooks || from->mark == 0) {
+    const int part = from->longest / 4 * 3, rest = from->longest - kMostRead;
+    from->mark = part > rest ? part : rest;
+    from->looks = from->longest = 0;
+    const int bytes = from->mark * 2;  // doubled by the kernel, of which a quarter is the mark
+    setsockopt(from->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    setsockopt(from->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
   }
+  if (queued <= from->mark) return;
+  struct epoll_event ignored;
+  listen_for(from, EPOLLOUT);
+  if (spins) {
+    while (epoll_wait(from->thread->epoll, &ignored, 1, 0) == 0) continue;
+  } else {
+    epoll_wait(from->thread->epoll, &ignored, 1, 1);
+  }
+  listen_for(from, EPOLLIN);
 }
 
 static void drop(struct Connection* gone) {
@@ -403,7 +419,6 @@ static void work(const struct Thread* thread, struct Connection** ready, int cou
 
 static void* serve(void* argument) {
   struct Thread* thread = argument;
-  prctl(PR_SET_TIMERSLACK, 1);
   if (with_file) {
     if (syscall(SYS_io_setup, kBatch, &thread->aio) != 0) fail("io_setup");
     if (((struct Ring*)(uintptr_t)thread->aio)->magic != 0xa10a10a1) fail("ring of completions");
@@ -493,7 +508,6 @@ int main(int argc, char** argv) {
     }
     accepted->memory = memory((size_t)2 * kHalf);
     accepted->thread = all;
-    accepted->bytes_each = 4096;
     for (int i = 1; i < threads; i++) {
       if (all[i].connections < accepted->thread->connections) accepted->thread = &all[i];
     }
