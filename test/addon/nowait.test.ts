@@ -1,10 +1,11 @@
 // What the kernel will not do at once: it is done all the same, and once.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Ring } from '../../src/engine/ring.js';
+import { RING_CELLS, RING_NOWAIT_FALLBACKS } from '../../src/engine/ring-counters.js';
 import { fails } from '../config/fails.js';
 import { makeBacking } from '../support/backing.js';
 import { KiB, MiB, pattern, patternFile, scratch, sparseFile } from '../support/files.js';
@@ -206,4 +207,27 @@ t.test('memory beyond what an ArrayBuffer can be is refused, and does not end th
   for (const memoryBytes of [2 ** 32, 5 * 2 ** 30, 2 ** 46]) {
     fails(t, () => new Ring({ memoryBytes, queueDepth: 16 }), 'AIONBD_E_MEMORY', '--buffer-memory');
   }
+});
+
+t.test('a write that would block lets those behind it go on as before', async (t) => {
+  const path = patternFile(join(scratch(t), 'f'), 16 * MiB, 8);
+  const counters = new Float64Array(RING_CELLS);
+  const reactor = openReactor(t, { counters });
+  const file = addFile(t, reactor, path, true);
+  await reactor.one({ op: SYNC, target: file });
+  execFileSync('dd', [`if=${path}`, 'of=/dev/null', 'iflag=nocache', 'count=0', 'status=none']);
+  t.ok((await reactor.run(...writes(file, 100))).every((result) => result === PIECE));
+  // A page that is in the page cache has to be thrown out first. It lies far from the others.
+  const offset = 12 * MiB;
+  const reader = openSync(path, 'r');
+  readSync(reader, Buffer.alloc(PIECE), 0, PIECE, offset);
+  closeSync(reader);
+  const before = counters[RING_NOWAIT_FALLBACKS]!;
+  const tags = [reactor.put({ op: WRITE, target: file, buffer: 0, length: PIECE, offset })];
+  reactor.submit();
+  t.equal(counters[RING_NOWAIT_FALLBACKS], before + 1, 'it would block');
+  for (const entry of writes(file, 100)) tags.push(reactor.put(entry));
+  reactor.submit();
+  for (const tag of tags) t.equal(await reactor.result(tag), PIECE);
+  t.equal(counters[RING_NOWAIT_FALLBACKS], before + 1, 'and no other one has gone to a worker');
 });

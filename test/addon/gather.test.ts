@@ -1,0 +1,90 @@
+// How requests gather while their client has replies to read: the policy alone, in C++, and what it must not do to a socket.
+
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { scratch } from '../support/files.js';
+import { type Entry, KiB, MiB, openReactor, type RawReactor, RECV, SEND } from './reactor.js';
+import { type Connected, connect, readExactly } from './socket.js';
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+t.test('the mark follows what lies unread, and what comes too late is not waited for', async (t) => {
+  const program = join(scratch(t), 'gather');
+  const sources = ['gather.cc', '../../addon/gather.cc', '../../addon/busy_poll.cc'].map(here);
+  const flags = ['-std=c++17', '-O1', '-Wall', '-Wextra', '-Werror'];
+  const compiled = spawnSync('c++', [...flags, '-o', program, ...sources], { encoding: 'utf8' });
+  t.equal(compiled.status, 0, compiled.stderr ?? String(compiled.error));
+  const { status, stderr } = spawnSync(program, { encoding: 'utf8' });
+  t.same({ status, stderr }, { status: 0, stderr: '' });
+});
+
+const REPLY: Omit<Entry, 'target'> = { op: SEND, buffer: 0, length: 4 * KiB };
+/** Some 200 KiB as the kernel counts them: more than twice what a client must have unread. */
+const REPLIES = 40;
+
+/** Bytes come from the peer, and the same turn answers with so many replies, which the peer leaves unread. */
+async function answer(reactor: RawReactor, { connection, peer }: Connected): Promise<void> {
+  const received = reactor.put({ op: RECV, target: connection, buffer: MiB, length: KiB });
+  reactor.submit();
+  const turn = new Promise<void>((resolve) => {
+    reactor.onTurn = () => {
+      if (!reactor.done.some(({ tag }) => tag === received)) return;
+      reactor.onTurn = undefined;
+      for (let i = 0; i < REPLIES; i++) reactor.put({ ...REPLY, target: connection });
+      reactor.submit();
+      resolve();
+    };
+  });
+  peer.write('request');
+  await turn;
+  // The turn's end is where the reactor waits for the reader.
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+t.test('a socket with a low mark takes as much as one without', async (t) => {
+  const reactor = openReactor(t);
+  const connected = await connect(t, reactor);
+  await answer(reactor, connected);
+  const length = 3 * MiB;
+  const [sent] = await reactor.run({ op: SEND, target: connected.connection, buffer: 0, length });
+  t.equal(sent, length, 'nobody has read a byte of it');
+  const all = await readExactly(connected.peer, REPLIES * 4 * KiB + length);
+  t.equal(all.length, REPLIES * 4 * KiB + length);
+});
+
+t.test('a client that does not read its replies keeps nobody waiting', async (t) => {
+  const reactor = openReactor(t);
+  const stuck = await connect(t, reactor);
+  const other = await connect(t, reactor);
+  for (let round = 0; round < 20; round++) {
+    await answer(reactor, stuck);
+    await pingPong(t, reactor, other, round);
+    await readExactly(stuck.peer, REPLIES * 4 * KiB);
+  }
+});
+
+/** A byte to the reactor and one back. */
+async function pingPong(t: Test, reactor: RawReactor, { connection, peer }: Connected, value: number) {
+  peer.write(Buffer.of(value));
+  t.equal(await reactor.one({ op: RECV, target: connection, buffer: MiB, length: 1 }), 1);
+  t.equal(reactor.bytes[MiB], value);
+  await reactor.one({ op: SEND, target: connection, buffer: MiB, length: 1 });
+  t.equal((await readExactly(peer, 1))[0], value);
+}
+
+t.test('requests that come while the reactor waits for the reader are received', async (t) => {
+  const reactor = openReactor(t);
+  const connected = await connect(t, reactor);
+  for (let round = 0; round < 50; round++) {
+    await answer(reactor, connected);
+    connected.peer.write('next');
+    t.equal(
+      await reactor.one({ op: RECV, target: connected.connection, buffer: MiB, length: KiB }),
+      'next'.length,
+      'also while nothing is read',
+    );
+    await readExactly(connected.peer, REPLIES * 4 * KiB);
+  }
+});
