@@ -173,13 +173,13 @@ bool Reactor::gather(uint64_t now) {
 void Reactor::await_reader(int number, uint64_t now) {
   Connection* connection = open_connection(number);
   if (!pending_.empty() || connection->waits_to_send || !in_time_.may_wait(now)) return;
-  if (!connection->lower_water(connection->queued())) return;
+  if (!connection->lower_water()) return;
   const uint64_t key = key_of(Source::kConnection, number);
   watch(connection->fd(), EPOLLOUT | EPOLLRDHUP | EPOLLET, key, EPOLL_CTL_MOD);
   poll_events(kLongestWaitMs);
   // What has come meanwhile is an edge, too.
   watch(connection->fd(), EPOLLIN | EPOLLRDHUP | EPOLLET, key, EPOLL_CTL_MOD);
-  in_time_.woke(now_ns(), connection->queued() == 0);
+  in_time_.woke(now_ns(), connection->ran_dry());
 }
 
 // Looks for events without sleeping. True if there are any.

@@ -131,15 +131,19 @@ int Connection::queued() const {
 }
 
 double Connection::unread() {
-  if (unread_.at_most() >= UnreadReplies::kSome) unread_.look(queued());
+  queued_ = 0;
+  if (unread_.at_most() >= UnreadReplies::kSome) {
+    queued_ = queued();
+    unread_.look(queued_);
+  }
   return unread_.at_most();
 }
 
-bool Connection::lower_water(int queued) {
-  if (!unix_ || queued < LowWater::kShortestQueue) return false;
-  const int mark = low_water_.look(queued);
+bool Connection::lower_water() {
+  if (!unix_ || queued_ < LowWater::kShortestQueue) return false;
+  const int mark = low_water_.look(queued_);
   if (mark > 0) low_water_.set(set_send_buffer(fd_.get(), mark * kWaterParts) / kWaterParts);
-  return queued > low_water_.mark();
+  return queued_ > low_water_.mark();
 }
 
 bool Connection::raise_water() {

@@ -62,12 +62,12 @@ class Connection {
   // How many replies the other side has still to read, about; exact enough where they are many. Known of Unix
   // sockets only: a TCP socket's queue is empty once the other side's kernel has the bytes.
   double unread();
-  // Has the socket turn writable when the other side has read a part of the `queued` bytes, so that epoll can
-  // tell. False where that can't be had, or where there is too little to read: then nobody should wait for
-  // it.
-  bool lower_water(int queued);
-  // Bytes that the other side has not read, as the kernel counts them.
-  int queued() const;
+  // Has the socket turn writable when the other side has read a part of what unread() has found, so that
+  // epoll can tell. False where that can't be had, or where there is too little to read: then nobody should
+  // wait.
+  bool lower_water();
+  // Whether the other side has read everything.
+  bool ran_dry() const { return queued() == 0; }
   bool has_pieces() const { return first_ < pieces_.size(); }
 
   // Gives the socket away without closing it.
@@ -119,6 +119,8 @@ class Connection {
   static constexpr size_t kKeptPieces = 128;
 
   int64_t send_some();
+  // Bytes that the other side has not read, as the kernel counts them.
+  int queued() const;
   // Gives the socket all its buffer again. False if it has that.
   bool raise_water();
 
@@ -144,6 +146,7 @@ class Connection {
   const bool unix_;
   LowWater low_water_;  // no mark: the buffer is as large as can be
   UnreadReplies unread_;
+  int queued_ = 0;  // when unread() was asked last
   std::vector<SendPiece> pieces_;
   size_t first_ = 0;  // pieces_[0 .. first_) have been sent
   size_t sent_of_first_ = 0;

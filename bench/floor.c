@@ -31,7 +31,6 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 // On the wire, big-endian.
@@ -359,7 +358,8 @@ static void listen_for(const struct Connection* from, uint32_t events) {
   if (epoll_ctl(from->thread->epoll, EPOLL_CTL_MOD, from->fd, &event) != 0) fail("epoll_ctl");
 }
 
-// Lets requests gather while the client has replies to read, as aionbd does. Of TCP sockets the queue is empty.
+// Lets requests gather while the client has replies to read, as aionbd does. Of TCP sockets the queue is
+// empty.
 static void gather(struct Connection* from) {
   int queued = 0;
   if (ioctl(from->fd, SIOCOUTQ, &queued) != 0 || queued < kShortestQueue) return;

@@ -5,7 +5,6 @@ export const PLACES = [
   'send',
   'receive',
   'epoll_wait',
-  'nap',
   'other system calls',
   'TypeScript',
   'Node.js',
@@ -28,8 +27,6 @@ const SYSTEM_CALLS: Readonly<Record<string, Place>> = {
   recvmsg: 'receive',
   epoll_wait: 'epoll_wait',
   epoll_pwait: 'epoll_wait',
-  clock_nanosleep: 'nap',
-  nanosleep: 'nap',
 };
 
 /** `ffffffff81234567 __x64_sys_io_submit ([kernel.kallsyms])`, one frame of a stack; the innermost comes first. */
