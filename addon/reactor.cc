@@ -177,7 +177,9 @@ void Reactor::await_reader(int number, uint64_t now) {
   const uint64_t key = key_of(Source::kConnection, number);
   watch(connection->fd(), EPOLLOUT | EPOLLRDHUP | EPOLLET, key, EPOLL_CTL_MOD);
   poll_events(kLongestWaitMs);
-  // What has come meanwhile is an edge, too.
+  // Whoever sleeps next would not be told again of I/O that has ended meanwhile.
+  harvest();
+  // What has come from the client meanwhile is an edge once more.
   watch(connection->fd(), EPOLLIN | EPOLLRDHUP | EPOLLET, key, EPOLL_CTL_MOD);
   in_time_.woke(now_ns(), connection->ran_dry());
 }

@@ -4,8 +4,9 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { scratch } from '../support/files.js';
-import { type Entry, KiB, MiB, openReactor, type RawReactor, RECV, SEND } from './reactor.js';
+import { patternFile, scratch } from '../support/files.js';
+import { addFile } from './open.js';
+import { type Entry, KiB, MiB, openReactor, type RawReactor, READ, RECV, SEND, SYNC } from './reactor.js';
 import { type Connected, connect, readExactly } from './socket.js';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -24,8 +25,13 @@ const REPLY: Omit<Entry, 'target'> = { op: SEND, buffer: 0, length: 4 * KiB };
 /** Some 200 KiB as the kernel counts them: more than twice what a client must have unread. */
 const REPLIES = 40;
 
-/** Bytes come from the peer, and the same turn answers with so many replies, which the peer leaves unread. */
-async function answer(reactor: RawReactor, { connection, peer }: Connected): Promise<void> {
+/** Bytes come from the peer, and the same turn answers with so many replies, which the peer leaves unread, and `besides`. */
+async function answer(
+  reactor: RawReactor,
+  { connection, peer }: Connected,
+  besides: readonly Entry[] = [],
+): Promise<number[]> {
+  let tags: number[] = [];
   const received = reactor.put({ op: RECV, target: connection, buffer: MiB, length: KiB });
   reactor.submit();
   const turn = new Promise<void>((resolve) => {
@@ -33,6 +39,7 @@ async function answer(reactor: RawReactor, { connection, peer }: Connected): Pro
       if (!reactor.done.some(({ tag }) => tag === received)) return;
       reactor.onTurn = undefined;
       for (let i = 0; i < REPLIES; i++) reactor.put({ ...REPLY, target: connection });
+      tags = besides.map((entry) => reactor.put(entry));
       reactor.submit();
       resolve();
     };
@@ -41,6 +48,7 @@ async function answer(reactor: RawReactor, { connection, peer }: Connected): Pro
   await turn;
   // The turn's end is where the reactor waits for the reader.
   await new Promise((resolve) => setImmediate(resolve));
+  return tags;
 }
 
 t.test('a socket with a low mark takes as much as one without', async (t) => {
@@ -85,6 +93,20 @@ t.test('requests that come while the reactor waits for the reader are received',
       'next'.length,
       'also while nothing is read',
     );
+    await readExactly(connected.peer, REPLIES * 4 * KiB);
+  }
+});
+
+t.test('I/O that ends while the reactor waits for the reader is not forgotten', async (t) => {
+  const reactor = openReactor(t);
+  const connected = await connect(t, reactor);
+  const path = patternFile(join(scratch(t), 'disk'), 16 * MiB, 1);
+  const file = addFile(t, reactor, path, true);
+  await reactor.one({ op: SYNC, target: file });
+  for (let round = 0; round < 50; round++) {
+    const read = { op: READ, target: file, buffer: 2 * MiB, length: 64 * KiB, offset: round * 256 * KiB };
+    const [tag] = await answer(reactor, connected, [read]);
+    t.equal(await reactor.result(tag!), 64 * KiB, 'though nobody reads and nothing else happens');
     await readExactly(connected.peer, REPLIES * 4 * KiB);
   }
 });
