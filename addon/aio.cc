@@ -76,7 +76,7 @@ void AioContext::close() {
   ring_ = nullptr;
 }
 
-void AioContext::prepare(const IoRequest& request, int fd, bool nowait) {
+void AioContext::prepare(const IoRequest& request, int fd, bool nowait, bool signals) {
   assert(has_capacity());
   AioBlock* block = free_.back();
   free_.pop_back();
@@ -89,7 +89,7 @@ void AioContext::prepare(const IoRequest& request, int fd, bool nowait) {
   std::memset(&control, 0, sizeof control);
   control.aio_data = reinterpret_cast<uint64_t>(block);
   control.aio_fildes = static_cast<uint32_t>(fd);
-  if (signals_ || request.op == Op::kSync) {
+  if (signals) {
     control.aio_flags = IOCB_FLAG_RESFD;
     control.aio_resfd = static_cast<uint32_t>(result_fd_);
   }

@@ -19,6 +19,9 @@ struct AioBlock {
   IoRequest request;
   bool nowait = false;
   bool in_use = false;
+  uint32_t round = 0;  // in which it was submitted
+
+  bool signals() const { return (control.aio_flags & IOCB_FLAG_RESFD) != 0; }
 };
 
 class AioContext {
@@ -38,15 +41,12 @@ class AioContext {
 
   bool has_capacity() const { return !free_.empty(); }
   unsigned in_flight() const { return in_flight_; }
-  // Of these, reads and writes; the kernel never does a sync while it is asked for one.
-  unsigned moving() const { return moving_; }
   // Of these, those whose completion nothing tells of.
   unsigned unsignalled() const { return unsignalled_; }
-  // Whether the completion of reads and writes from now on signals `result_fd`.
-  void signal_completions(bool wanted) { signals_ = wanted; }
 
-  // Takes a block from the pool and puts it into the next batch. Call only with has_capacity().
-  void prepare(const IoRequest& request, int fd, bool nowait);
+  // Takes a block from the pool and puts it into the next batch. `signals`: its completion signals
+  // `result_fd`. Call only with has_capacity().
+  void prepare(const IoRequest& request, int fd, bool nowait, bool signals);
   // Puts a block that came back into the next batch again, without RWF_NOWAIT.
   void prepare_again(AioBlock* block);
   void release(AioBlock* block);
@@ -61,7 +61,7 @@ class AioContext {
       counters_->io_submit_calls++;
       if (taken > 0) {
         counters_->io_submitted += taken;
-        count(batch_.data() + start, static_cast<size_t>(taken));
+        note_taken(batch_.data() + start, static_cast<size_t>(taken));
         start += static_cast<size_t>(taken);
         continue;
       }
@@ -74,6 +74,10 @@ class AioContext {
     // `refused` may have appended, but only behind what is left.
     batch_.erase(batch_.begin(), batch_.begin() + static_cast<std::ptrdiff_t>(start));
   }
+
+  // What is reaped in the same round as it was submitted was complete at once.
+  void begin_round() { round_++; }
+  bool was_at_once(const AioBlock* block) const { return block->round == round_; }
 
   bool has_batch() const { return !batch_.empty(); }
   // Forgets what has not been handed to the kernel.
@@ -91,8 +95,7 @@ class AioContext {
       for (unsigned i = 0; i < got; i++) {
         AioBlock* block = reinterpret_cast<AioBlock*>(events_[i].data);
         in_flight_--;
-        if (is_moving(block->control)) moving_--;
-        if (is_unsignalled(block->control)) unsignalled_--;
+        if (!block->signals()) unsignalled_--;
         done(block, static_cast<int64_t>(events_[i].res));
       }
       count += got;
@@ -108,25 +111,23 @@ class AioContext {
   int submit_some(iocb** blocks, size_t count);
   unsigned reap_some();
   // The kernel has taken these.
-  void count(iocb* const* taken, size_t n) {
+  void note_taken(iocb* const* taken, size_t n) {
     in_flight_ += static_cast<unsigned>(n);
     for (size_t i = 0; i < n; i++) {
-      if (is_moving(*taken[i])) moving_++;
-      if (is_unsignalled(*taken[i])) unsignalled_++;
+      AioBlock* block = block_of(taken[i]);
+      block->round = round_;
+      if (!block->signals()) unsignalled_++;
     }
   }
-  static bool is_moving(const iocb& control) { return control.aio_lio_opcode != IOCB_CMD_FDSYNC; }
-  static bool is_unsignalled(const iocb& control) { return (control.aio_flags & IOCB_FLAG_RESFD) == 0; }
   static AioBlock* block_of(iocb* control) { return reinterpret_cast<AioBlock*>(control->aio_data); }
 
   aio_context_t context_ = 0;
   void* ring_ = nullptr;  // the kernel's completion ring, if its layout is the known one
   int result_fd_ = -1;
   Counters* counters_ = nullptr;
-  bool signals_ = true;
   unsigned in_flight_ = 0;
-  unsigned moving_ = 0;
   unsigned unsignalled_ = 0;
+  uint32_t round_ = 0;
   std::vector<AioBlock> blocks_;
   std::vector<AioBlock*> free_;
   std::vector<iocb*> batch_;

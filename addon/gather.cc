@@ -5,21 +5,22 @@
 
 namespace aionbd {
 
-int LowWater::look(int queued) {
-  longest_ = std::max(longest_, queued);
-  if (++looks_ < kLooks && mark_ > 0) return 0;
-  const int wanted = std::max(longest_ / 4 * 3, longest_ - kMostRead);
+int LowWater::look(int queued_bytes) {
+  longest_bytes_ = std::max(longest_bytes_, queued_bytes);
+  if (++looks_ < kLooks && mark_bytes_ > 0) return 0;
+  const int wanted = std::max(longest_bytes_ / 4 * 3, longest_bytes_ - kMostReadBytes);
+  const int mark = std::min(wanted, most_bytes_);
   looks_ = 0;
-  longest_ = 0;
+  longest_bytes_ = 0;
   // Not every little change is worth a system call.
-  return std::abs(wanted - mark_) > mark_ / 8 ? wanted : 0;
+  return std::abs(mark - mark_bytes_) > mark_bytes_ / 8 ? mark : 0;
 }
 
-void InTime::woke(uint64_t now, bool reader_ran_dry) {
-  dry_ += ((reader_ran_dry ? 1.0 : 0.0) - dry_) * kWeight;
-  if (dry_ <= kOften) return;
+void InTime::woke(uint64_t now, bool in_time) {
+  late_share_ += ((in_time ? 0.0 : 1.0) - late_share_) * kWeight;
+  if (late_share_ <= kOften) return;
   pause_.begin(now);
-  dry_ = 0;
+  late_share_ = 0;
 }
 
 }  // namespace aionbd

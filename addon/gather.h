@@ -29,6 +29,8 @@ class UnreadReplies {
 
   // A client with fewer waits for us, or soon will.
   static constexpr double kSome = 4;
+  // One with fewer may have asked for a single thing, whose reply leaves in pieces.
+  static constexpr double kMany = 8;
 
  private:
   // What the kernel adds to each call's bytes, about; it counts the memory that they take.
@@ -43,41 +45,50 @@ class UnreadReplies {
 // the kernel counts them, which are those of the memory that they take.
 class LowWater {
  public:
+  // No mark may be higher than `most_bytes`, or the socket would hold more than it is to.
+  explicit LowWater(int most_bytes) : most_bytes_(most_bytes) {}
+
   // A queue that long was seen. Returns a mark to set from now on, or 0 for that which is set.
-  int look(int queued);
-  // What the kernel has granted of it; 0: there is no mark.
-  void set(int mark) { mark_ = mark; }
-  int mark() const { return mark_; }
+  int look(int queued_bytes);
+  void set(int mark_bytes) { mark_bytes_ = mark_bytes; }
+  // 0: none is set.
+  int mark_bytes() const { return mark_bytes_; }
+  // Whether a reader of a queue that long is soon at the mark.
+  bool is_near(int queued_bytes) const {
+    return queued_bytes > mark_bytes_ && queued_bytes - mark_bytes_ <= kMostReadBytes;
+  }
 
   // The kernel puts up to 36 KiB into one piece and counts it until its last byte is read. With less than
   // three pieces a reader may have nothing left when the kernel tells of the first.
-  static constexpr int kShortestQueue = 96 << 10;
+  static constexpr int kShortestQueueBytes = 96 << 10;
 
  private:
   // Some twenty replies of 4 KiB; a turn is not cheaper by more.
-  static constexpr int kMostRead = 96 << 10;
+  static constexpr int kMostReadBytes = 96 << 10;
   static constexpr int kLooks = 32;
 
-  int mark_ = 0;
+  const int most_bytes_;
+  int mark_bytes_ = 0;
   // Of so many looks, the longest queue: about what the client has asked for at once.
   int looks_ = 0;
-  int longest_ = 0;
+  int longest_bytes_ = 0;
 };
 
-// Whether being woken at the mark comes in time. Where it comes so late that the reader has run dry, since
-// others want the processor or since wake-ups are slow here, there is no waiting for a while.
+// Whether waiting for a reader is worth it. Where the mark is told of so late that the reader has run dry,
+// since others want the processor or since wake-ups are slow here, or where it is not reached, there is none
+// for a while.
 class InTime {
  public:
   bool may_wait(uint64_t now) const { return pause_.is_over(now); }
-  // We waited, and the reader had read everything when we were awake again.
-  void woke(uint64_t now, bool reader_ran_dry);
+  // We waited. In time: something came, and the reader had something left to read when we were awake again.
+  void woke(uint64_t now, bool in_time);
 
  private:
   static constexpr double kWeight = 1.0 / 16;
   static constexpr double kOften = 1.0 / 4;
 
   Pause pause_;
-  double dry_ = 0;  // the share of such waits
+  double late_share_ = 0;  // of such waits
 };
 
 }  // namespace aionbd

@@ -10,6 +10,45 @@
 namespace aionbd {
 
 // A file as TypeScript registered it. The descriptor belongs to TypeScript.
+// How many writes would block, of those that were asked not to. Where holes are filled most do, and while one
+// of them is with a worker its neighbours need not be asked. A single one says nothing of others: a page of
+// the page cache had to be thrown out, say.
+class Blocking {
+ public:
+  // Whether to ask while a write is with a worker.
+  bool asks() { return share_ <= kMost || ++passed_over_ % kRarely == 0; }
+  void answered(bool would_block) { share_ += ((would_block ? 1.0f : 0.0f) - share_) * kWeight; }
+
+ private:
+  static constexpr float kMost = 0.25f, kWeight = 1.0f / 16;
+  static constexpr uint32_t kRarely = 16;
+
+  float share_ = 0;
+  uint32_t passed_over_ = 0;
+};
+
+// Whether reads and writes of a file are complete when io_submit returns: it lies in memory then. A signal
+// for each completion is a twentieth of all work per request, and nobody waits for it. One that takes longer
+// after all is looked for each millisecond, and it takes twice as many in a row until there are none again.
+class Promptness {
+ public:
+  bool wants_signals() const { return in_row_ < wanted_in_row_; }
+  void ended(bool at_once, bool signalled) {
+    if (at_once) {
+      if (in_row_ < wanted_in_row_) in_row_++;
+      return;
+    }
+    in_row_ = 0;
+    if (!signalled && wanted_in_row_ < kMost) wanted_in_row_ *= 2;
+  }
+
+ private:
+  static constexpr uint32_t kFewest = 256, kMost = 65536;
+
+  uint32_t in_row_ = 0;
+  uint32_t wanted_in_row_ = kFewest;
+};
+
 struct File {
   int fd = -1;
   bool direct = false;
@@ -19,15 +58,10 @@ struct File {
   // Learned: cleared for good when the kernel answers EOPNOTSUPP to RWF_NOWAIT.
   bool nowait_reads = true;
   bool nowait_writes = true;
-  uint32_t in_flight = 0;  // I/O that has not completed: until then the number stays taken
-  // Writes now with the workers, and how many of those that were asked not to block would have, lately: its
-  // share. Where holes are filled most do, and while one is with the workers its neighbours need not be
-  // asked. A single one (the kernel had a time stamp to write) says nothing of the others.
-  uint32_t blocking_writes = 0;
-  float would_block = 0;
-
-  void asked(bool would) { would_block += ((would ? 1.0f : 0.0f) - would_block) / 16; }
-  bool most_block() const { return would_block > 0.25f; }
+  uint32_t in_flight = 0;        // I/O that has not completed: until then the number stays taken
+  uint32_t blocking_writes = 0;  // writes now with the workers
+  Blocking blocking;
+  Promptness promptness;
 };
 
 struct IoRequest {

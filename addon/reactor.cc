@@ -23,7 +23,6 @@ constexpr int kLongestWaitMs = 1;
 constexpr uint64_t kSeldomNs = 500'000;
 // So many receives in one turn, or so much I/O under way: nobody waits for each single turn.
 constexpr unsigned kManyAtOnce = 4;
-constexpr unsigned kMostTurnsUntilQuiet = 65536;
 
 }  // namespace
 
@@ -108,6 +107,7 @@ void Reactor::turn() {
   const uint64_t leave = now + kLongestStayNs;
   for (;;) {
     if (!work()) {
+      // I/O without a signal is looked for once more a millisecond later: it seldom takes longer.
       if (aio_.unsignalled() == 0) return;
       poll_events(kLongestWaitMs);
       if (!work()) return return_soon();
@@ -150,7 +150,6 @@ bool Reactor::work() {
     on_turn_(deliver());
   }
   in_turn_ = false;
-  if (phase_ == Phase::kOpen) choose_signals();
   return found;
 }
 
@@ -163,25 +162,25 @@ bool Reactor::gather(uint64_t now) {
   Connection* connection = open_connection(number);
   heard_from_ = kNobody;
   times_heard_ = 0;
-  if (!connection || connection->unread() < UnreadReplies::kSome) return !many;
-  await_reader(number, now);
+  const double unread = connection ? connection->unread() : 0;
+  if (unread < UnreadReplies::kSome) return !many;
+  if (unread >= UnreadReplies::kMany) await_reader(number, *connection, now);
   return false;
 }
 
 // Sleeps until the client has read a part of the replies that it has, unless something else comes. Its next
 // requests are not listened to meanwhile.
-void Reactor::await_reader(int number, uint64_t now) {
-  Connection* connection = open_connection(number);
-  if (!pending_.empty() || connection->waits_to_send || !in_time_.may_wait(now)) return;
-  if (!connection->lower_water()) return;
+void Reactor::await_reader(int number, Connection& connection, uint64_t now) {
+  if (!pending_.empty() || connection.waits_to_send || !in_time_.may_wait(now)) return;
+  if (!connection.lower_water()) return;
   const uint64_t key = key_of(Source::kConnection, number);
-  watch(connection->fd(), EPOLLOUT | EPOLLRDHUP | EPOLLET, key, EPOLL_CTL_MOD);
-  poll_events(kLongestWaitMs);
+  watch(connection.fd(), EPOLLOUT | EPOLLRDHUP | EPOLLET, key, EPOLL_CTL_MOD);
+  const bool came = poll_events(kLongestWaitMs) > 0;
   // Whoever sleeps next would not be told again of I/O that has ended meanwhile.
   harvest();
   // What has come from the client meanwhile is an edge once more.
-  watch(connection->fd(), EPOLLIN | EPOLLRDHUP | EPOLLET, key, EPOLL_CTL_MOD);
-  in_time_.woke(now_ns(), connection->ran_dry());
+  watch(connection.fd(), EPOLLIN | EPOLLRDHUP | EPOLLET, key, EPOLL_CTL_MOD);
+  in_time_.woke(now_ns(), came && !connection.ran_dry());
 }
 
 // Looks for events without sleeping. True if there are any.
@@ -204,20 +203,6 @@ bool Reactor::look(BusyPoll& policy, uint64_t window_ns) {
   if (!found) found = aio_.has_completed() || poll_events(0) > 0;
   policy.looked(now - began, found);
   return found;
-}
-
-// A signal for each completion is a twentieth of all work per request. On a device that completes inside
-// io_submit (memory) nobody ever waits for it, so there is none where many turns have ended without I/O under
-// way. If then some is after all, we come back and look until it is done, and it takes twice as many turns.
-void Reactor::choose_signals() {
-  if (aio_.moving() > 0) {
-    if (aio_.unsignalled() > 0 && turns_without_waiting_ > 0)
-      turns_until_quiet_ = std::min(turns_until_quiet_ * 2, kMostTurnsUntilQuiet);
-    turns_without_waiting_ = 0;
-  } else if (turns_without_waiting_ < turns_until_quiet_) {
-    turns_without_waiting_++;
-  }
-  aio_.signal_completions(turns_without_waiting_ < turns_until_quiet_);
 }
 
 // No event will tell of I/O without signals.
@@ -310,10 +295,7 @@ void Reactor::push(uint32_t count) {
   flush_sends();
   harvest();
   flush_receives();
-  if (!in_turn_) {
-    choose_signals();
-    return_soon();
-  }
+  if (!in_turn_) return_soon();
 }
 
 uint32_t Reactor::deliver() {

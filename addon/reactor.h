@@ -99,9 +99,8 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   bool work();
   bool look(BusyPoll& policy, uint64_t window_ns);
   bool gather(uint64_t now);
-  void await_reader(int number, uint64_t now);
+  void await_reader(int number, Connection& connection, uint64_t now);
   int poll_events(int timeout_ms);
-  void choose_signals();
   void return_soon();
   void harvest();
   void harvest_aio();
@@ -109,7 +108,8 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   void accept(const Submission& entry);
   void start_file_io(const Submission& entry);
   void route(const IoRequest& request);
-  void to_aio(const IoRequest& request, const File& file);
+  void to_aio(const IoRequest& request);
+  void prepare(const IoRequest& request);
   void to_workers(const IoRequest& request);
   void instead_of_blocking(const IoRequest& request);
   void refused(AioBlock* block, int error);
@@ -168,12 +168,8 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   uint64_t last_work_ns_ = 0;
   // The connection that bytes have come from since the last turn, and how often.
   static constexpr int kNobody = -1, kSeveral = -2;
-  static constexpr unsigned kFewestTurnsUntilQuiet = 256;
   int heard_from_ = kNobody;
   unsigned times_heard_ = 0;
-  // How many turns have ended with no direct I/O under way, and how many must for it to need no signals.
-  unsigned turns_without_waiting_ = 0;
-  unsigned turns_until_quiet_ = kFewestTurnsUntilQuiet;
   bool in_turn_ = false;  // within on_turn_
   WakeCallback on_wake_;
   TurnCallback on_turn_;

@@ -103,7 +103,7 @@ void Reactor::complete_io(const IoRequest& request, int64_t result) {
 
 void Reactor::route(const IoRequest& request) {
   File& target = files_[request.file];
-  if (request.op == Op::kSync) return to_aio(request, target);
+  if (request.op == Op::kSync) return to_aio(request);
   if (!moves_data(request.op)) return to_workers(request);
   const bool is_write = request.op == Op::kWrite;
   if (target.direct) {
@@ -111,9 +111,9 @@ void Reactor::route(const IoRequest& request) {
     // others, too.
     if (!(is_write ? target.nowait_writes : target.nowait_reads) && !target.in_memory)
       return to_workers(request);
-    if (is_write && !target.block_device && target.blocking_writes > 0 && target.most_block())
+    if (is_write && !target.block_device && target.blocking_writes > 0 && !target.blocking.asks())
       return instead_of_blocking(request);
-    return to_aio(request, target);
+    return to_aio(request);
   }
   // Not writes: no filesystem takes RWF_NOWAIT for them without O_DIRECT, and one that is frozen lets even
   // the question wait.
@@ -141,15 +141,21 @@ void Reactor::instead_of_blocking(const IoRequest& request) {
   to_workers(request);
 }
 
-void Reactor::to_aio(const IoRequest& request, const File& target) {
+void Reactor::to_aio(const IoRequest& request) {
   if (!backlog_.empty() || !aio_.has_capacity()) {
     backlog_.push_back(request);
     return;
   }
-  const bool nowait = request.op == Op::kRead    ? target.nowait_reads
-                      : request.op == Op::kWrite ? target.nowait_writes
-                                                 : false;
-  aio_.prepare(request, target.fd, nowait);
+  prepare(request);
+}
+
+// Call only with room in the kernel's queue.
+void Reactor::prepare(const IoRequest& request) {
+  const File& target = files_[request.file];
+  // The kernel leaves syncs to threads of its own.
+  if (request.op == Op::kSync) return aio_.prepare(request, target.fd, false, true);
+  const bool nowait = request.op == Op::kRead ? target.nowait_reads : target.nowait_writes;
+  aio_.prepare(request, target.fd, nowait, target.promptness.wants_signals());
 }
 
 void Reactor::to_workers(const IoRequest& request) {
@@ -180,6 +186,7 @@ void Reactor::harvest() {
 
 // Submits what is prepared, takes what has come back, and goes on as long as one leads to the other.
 void Reactor::harvest_aio() {
+  aio_.begin_round();
   for (;;) {
     if (aio_.has_batch()) {
       aio_.submit([this](AioBlock* block, int error) { refused(block, error); });
@@ -189,11 +196,7 @@ void Reactor::harvest_aio() {
     while (!backlog_.empty() && aio_.has_capacity()) {
       const IoRequest request = backlog_.front();
       backlog_.pop_front();
-      const File& target = files_[request.file];
-      aio_.prepare(request, target.fd,
-                   request.op == Op::kRead    ? target.nowait_reads
-                   : request.op == Op::kWrite ? target.nowait_writes
-                                              : false);
+      prepare(request);
       moved = true;
     }
     if (!aio_.has_batch()) return;
@@ -226,7 +229,9 @@ void Reactor::finished(AioBlock* block, int64_t result) {
   if (moves_data(request.op) && result >= 0 && static_cast<uint64_t>(result) < request.length) {
     return redo_by_worker(block);
   }
-  if (request.op == Op::kWrite && block->nowait) files_[request.file].asked(false);
+  File& target = files_[request.file];
+  if (request.op == Op::kWrite && block->nowait) target.blocking.answered(false);
+  if (moves_data(request.op)) target.promptness.ended(aio_.was_at_once(block), block->signals());
   complete_io(request, result);
   aio_.release(block);
 }
@@ -240,7 +245,7 @@ void Reactor::redo_without_nowait(AioBlock* block) {
 
 void Reactor::redo_instead_of_blocking(AioBlock* block) {
   counters_->nowait_fallbacks++;
-  if (block->request.op == Op::kWrite) files_[block->request.file].asked(true);
+  if (block->request.op == Op::kWrite) files_[block->request.file].blocking.answered(true);
   redo_by_worker(block);
 }
 

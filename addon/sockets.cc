@@ -30,15 +30,18 @@ void set_option(int fd, int level, int name, int value) {
   setsockopt(fd, level, name, &value, sizeof value);
 }
 
-// Returns what the kernel has granted, as it counts: it doubles what it is asked for.
-int set_send_buffer(int fd, int bytes) {
+// The kernel doubles what it is asked for.
+void set_send_buffer(int fd, int bytes) {
   const int half = bytes / 2;
   if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &half, sizeof half) != 0) {
     set_option(fd, SOL_SOCKET, SO_SNDBUF, half);
   }
-  int granted = 0;
-  socklen_t length = sizeof granted;
-  return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &granted, &length) == 0 ? granted : 0;
+}
+
+int send_buffer_bytes(int fd) {
+  int bytes = 0;
+  socklen_t length = sizeof bytes;
+  return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, &length) == 0 ? bytes : 0;
 }
 
 bool is_unix(int fd) {
@@ -123,34 +126,41 @@ int64_t Connection::peek_end(uint8_t* tail, size_t tail_length) const {
   return unread;
 }
 
-Connection::Connection(UniqueFd fd) : fd_(std::move(fd)), unix_(is_unix(fd_.get())) {}
+Connection::Connection(UniqueFd fd)
+    : fd_(std::move(fd)),
+      full_buffer_bytes_(is_unix(fd_.get()) ? send_buffer_bytes(fd_.get()) : 0),
+      low_water_(full_buffer_bytes_ / kWaterParts) {}
 
-int Connection::queued() const {
+int Connection::queued_bytes() const {
   int bytes = 0;
   return ioctl(fd_.get(), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
 double Connection::unread() {
-  queued_ = 0;
+  queued_bytes_ = 0;
   if (unread_.at_most() >= UnreadReplies::kSome) {
-    queued_ = queued();
-    unread_.look(queued_);
+    queued_bytes_ = queued_bytes();
+    unread_.look(queued_bytes_);
   }
   return unread_.at_most();
 }
 
 bool Connection::lower_water() {
-  if (!unix_ || queued_ < LowWater::kShortestQueue) return false;
-  const int mark = low_water_.look(queued_);
-  if (mark > 0) low_water_.set(set_send_buffer(fd_.get(), mark * kWaterParts) / kWaterParts);
-  return queued_ > low_water_.mark();
+  if (full_buffer_bytes_ == 0 || queued_bytes_ < LowWater::kShortestQueueBytes) return false;
+  const int mark = low_water_.look(queued_bytes_);
+  if (mark > 0) {
+    set_send_buffer(fd_.get(), mark * kWaterParts);
+    low_water_.set(mark);
+  }
+  return low_water_.is_near(queued_bytes_);
 }
 
 bool Connection::raise_water() {
-  if (low_water_.mark() == 0) return false;
+  const int mark = low_water_.mark_bytes();
+  if (mark == 0) return false;
   low_water_.set(0);
-  set_send_buffer(fd_.get(), kSocketBufferBytes);
-  return true;
+  set_send_buffer(fd_.get(), full_buffer_bytes_);
+  return mark < full_buffer_bytes_ / kWaterParts;
 }
 
 int64_t Connection::send_some() {

@@ -67,11 +67,14 @@ class Connection {
   // wait.
   bool lower_water();
   // Whether the other side has read everything.
-  bool ran_dry() const { return queued() == 0; }
+  bool ran_dry() const { return queued_bytes() == 0; }
   bool has_pieces() const { return first_ < pieces_.size(); }
 
   // Gives the socket away without closing it.
-  int release() { return fd_.release(); }
+  int release() {
+    raise_water();
+    return fd_.release();
+  }
 
   // Sends as much as the socket takes. Calls `sent(piece)` for each piece that has left whole. Returns 0 when
   // the queue is empty, -EAGAIN when the socket is full, or another negative errno.
@@ -120,8 +123,8 @@ class Connection {
 
   int64_t send_some();
   // Bytes that the other side has not read, as the kernel counts them.
-  int queued() const;
-  // Gives the socket all its buffer again. False if it has that.
+  int queued_bytes() const;
+  // Gives the socket all its buffer again. False if it has had that.
   bool raise_water();
 
   void clear_pieces() {
@@ -142,11 +145,12 @@ class Connection {
   }
 
   UniqueFd fd_;
-  // Of TCP sockets nothing is known: their queue is empty once the other side's kernel has the bytes.
-  const bool unix_;
-  LowWater low_water_;  // no mark: the buffer is as large as can be
+  // What it was when it came to us, as the kernel counts. 0 for TCP, of which nothing is known: a socket's
+  // queue is empty there once the other side's kernel has the bytes.
+  const int full_buffer_bytes_;
+  LowWater low_water_;
   UnreadReplies unread_;
-  int queued_ = 0;  // when unread() was asked last
+  int queued_bytes_ = 0;  // when unread() was asked last
   std::vector<SendPiece> pieces_;
   size_t first_ = 0;  // pieces_[0 .. first_) have been sent
   size_t sent_of_first_ = 0;

@@ -78,6 +78,8 @@ enum {
   kShortestQueue = 96 << 10,  // of unread replies, bytes; this and the next two as in addon/gather.h
   kMostRead = 96 << 10,
   kLooks = 32,
+  kMostMark = kSendBuffer / 2,      // a quarter of what the kernel makes of it
+  kMostLooks = 1000,                // of one that spins, a millisecond about
   kTransmissionFlags = 1 | 1 << 8,  // there are flags; several connections see the same
   kCommandRead = 0,
   kCommandWrite = 1,
@@ -353,13 +355,13 @@ static void reply(struct Connection* to) {
   }
 }
 
-static void listen_for(const struct Connection* from, uint32_t events) {
-  struct epoll_event event = {.events = events, .data.ptr = (void*)from};
+static void listen_for(struct Connection* from, uint32_t events) {
+  struct epoll_event event = {.events = events, .data.ptr = from};
   if (epoll_ctl(from->thread->epoll, EPOLL_CTL_MOD, from->fd, &event) != 0) fail("epoll_ctl");
 }
 
-// Lets requests gather while the client has replies to read, as aionbd does. Of TCP sockets the queue is
-// empty.
+// Lets requests gather while the client has replies to read, much as aionbd does (addon/gather.h). Of TCP
+// sockets the queue is empty.
 static void gather(struct Connection* from) {
   int queued = 0;
   if (ioctl(from->fd, SIOCOUTQ, &queued) != 0 || queued < kShortestQueue) return;
@@ -367,16 +369,18 @@ static void gather(struct Connection* from) {
   if (++from->looks >= kLooks || from->mark == 0) {
     const int part = from->longest / 4 * 3, rest = from->longest - kMostRead;
     from->mark = part > rest ? part : rest;
+    if (from->mark > kMostMark) from->mark = kMostMark;
     from->looks = from->longest = 0;
     const int bytes = from->mark * 2;  // doubled by the kernel, of which a quarter is the mark
     setsockopt(from->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     setsockopt(from->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
   }
-  if (queued <= from->mark) return;
+  if (queued <= from->mark || queued - from->mark > kMostRead) return;
   struct epoll_event ignored;
   listen_for(from, EPOLLOUT);
   if (spins) {
-    while (epoll_wait(from->thread->epoll, &ignored, 1, 0) == 0) continue;
+    for (int looks = 0; looks < kMostLooks && epoll_wait(from->thread->epoll, &ignored, 1, 0) == 0; looks++)
+      sched_yield();
   } else {
     epoll_wait(from->thread->epoll, &ignored, 1, 1);
   }

@@ -13,8 +13,9 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 t.test('the mark follows what lies unread, and what comes too late is not waited for', async (t) => {
   const program = join(scratch(t), 'gather');
-  const sources = ['gather.cc', '../../addon/gather.cc', '../../addon/busy_poll.cc'].map(here);
-  const flags = ['-std=c++17', '-O1', '-Wall', '-Wextra', '-Werror'];
+  const parts = ['gather', 'busy_poll', 'sockets'].map((part) => `../../addon/${part}.cc`);
+  const sources = ['gather.cc', ...parts].map(here);
+  const flags = ['-std=c++20', '-O1', '-Wall', '-Wextra', '-Werror'];
   const compiled = spawnSync('c++', [...flags, '-o', program, ...sources], { encoding: 'utf8' });
   t.equal(compiled.status, 0, compiled.stderr ?? String(compiled.error));
   const { status, stderr } = spawnSync(program, { encoding: 'utf8' });
@@ -30,6 +31,7 @@ async function answer(
   reactor: RawReactor,
   { connection, peer }: Connected,
   besides: readonly Entry[] = [],
+  atLast = () => {},
 ): Promise<number[]> {
   let tags: number[] = [];
   const received = reactor.put({ op: RECV, target: connection, buffer: MiB, length: KiB });
@@ -41,6 +43,7 @@ async function answer(
       for (let i = 0; i < REPLIES; i++) reactor.put({ ...REPLY, target: connection });
       tags = besides.map((entry) => reactor.put(entry));
       reactor.submit();
+      atLast();
       resolve();
     };
   });
@@ -62,7 +65,7 @@ t.test('a socket with a low mark takes as much as one without', async (t) => {
   t.equal(all.length, REPLIES * 4 * KiB + length);
 });
 
-t.test('a client that does not read its replies keeps nobody waiting', async (t) => {
+t.test('others are served while one client does not read its replies', async (t) => {
   const reactor = openReactor(t);
   const stuck = await connect(t, reactor);
   const other = await connect(t, reactor);
@@ -82,18 +85,16 @@ async function pingPong(t: Test, reactor: RawReactor, { connection, peer }: Conn
   t.equal((await readExactly(peer, 1))[0], value);
 }
 
-t.test('requests that come while the reactor waits for the reader are received', async (t) => {
+t.test('requests that lie there when the reactor begins to wait for the reader are received', async (t) => {
   const reactor = openReactor(t);
   const connected = await connect(t, reactor);
+  const { connection, peer } = connected;
   for (let round = 0; round < 50; round++) {
-    await answer(reactor, connected);
-    connected.peer.write('next');
-    t.equal(
-      await reactor.one({ op: RECV, target: connected.connection, buffer: MiB, length: KiB }),
-      'next'.length,
-      'also while nothing is read',
-    );
-    await readExactly(connected.peer, REPLIES * 4 * KiB);
+    const next = { op: RECV, target: connection, buffer: MiB, length: KiB };
+    // Written within the turn, and received in none: the socket is known to be empty.
+    const [tag] = await answer(reactor, connected, [next], () => peer.write('next'));
+    t.equal(await reactor.result(tag!), 'next'.length, 'though nothing is read');
+    await readExactly(peer, REPLIES * 4 * KiB);
   }
 });
 
