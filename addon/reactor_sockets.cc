@@ -197,7 +197,8 @@ void Reactor::send(int number) {
   connection->drop_pieces([this, result](const SendPiece& piece) { complete(Op::kSend, piece.tag, result); });
 }
 
-// EPOLLOUT is asked for only while a socket is full: it would wake us each time that the other side has read.
+// While a socket is full, EPOLLOUT is asked for; always, it would wake us each time that the other side has
+// read.
 void Reactor::want_writable(int number, bool wanted) {
   Connection* connection = open_connection(number);
   if (connection->waits_to_send == wanted) return;
