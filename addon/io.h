@@ -9,18 +9,17 @@
 
 namespace aionbd {
 
-// A file as TypeScript registered it. The descriptor belongs to TypeScript.
 // How many writes would block, of those that were asked not to. Where holes are filled most do, and while one
-// of them is with a worker its neighbours need not be asked. A single one says nothing of others: a page of
-// the page cache had to be thrown out, say.
+// of them is with a worker its neighbours need not be asked, but for a few, since holes come to an end. A
+// single one says nothing of others: a page of the page cache had to be thrown out, say.
 class Blocking {
  public:
   // Whether to ask while a write is with a worker.
-  bool asks() { return share_ <= kMost || ++passed_over_ % kRarely == 0; }
+  bool asks() { return share_ <= kOften || ++passed_over_ % kRarely == 0; }
   void answered(bool would_block) { share_ += ((would_block ? 1.0f : 0.0f) - share_) * kWeight; }
 
  private:
-  static constexpr float kMost = 0.25f, kWeight = 1.0f / 16;
+  static constexpr float kOften = 0.25f, kWeight = 1.0f / 16;
   static constexpr uint32_t kRarely = 16;
 
   float share_ = 0;
@@ -38,8 +37,9 @@ class Promptness {
       if (in_row_ < wanted_in_row_) in_row_++;
       return;
     }
+    // Several of one batch may be late; that counts once.
+    if (!signalled && !wants_signals() && wanted_in_row_ < kMost) wanted_in_row_ *= 2;
     in_row_ = 0;
-    if (!signalled && wanted_in_row_ < kMost) wanted_in_row_ *= 2;
   }
 
  private:
@@ -49,6 +49,7 @@ class Promptness {
   uint32_t wanted_in_row_ = kFewest;
 };
 
+// A file as TypeScript registered it. The descriptor belongs to TypeScript.
 struct File {
   int fd = -1;
   bool direct = false;

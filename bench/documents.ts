@@ -3,7 +3,7 @@ import { formatLimits } from './limits.js';
 import { METRICS } from './metrics.js';
 import type { MicroResults } from './micro-results.js';
 import { PLACES } from './perf-script.js';
-import type { ProfileResults } from './profile-results.js';
+import type { Profile, ProfileResults } from './profile-results.js';
 import { formatReadme } from './readme.js';
 import { medianOf, metricsOf, type SuiteResults } from './results.js';
 import {
@@ -152,6 +152,12 @@ export function profileBlocks(results: ProfileResults): Blocks {
   return { profile: formatProfiles(results) };
 }
 
+/** What server and client leave of the processors while fio runs, 0 to 1. */
+function unusedShare(profile: Profile, processors: number): number {
+  const { iops, serverMicroseconds, clientMicroseconds } = profile;
+  return 1 - (iops * (serverMicroseconds + clientMicroseconds)) / 1e6 / processors;
+}
+
 /** Who uses the processors, and what the server's share of them is used for. */
 export function formatProfiles({ profiles, machine }: ProfileResults): string {
   const percent = (share: number | undefined): string =>
@@ -159,13 +165,13 @@ export function formatProfiles({ profiles, machine }: ProfileResults): string {
   const name = (profile: (typeof profiles)[number]): string => `${profile.case}, ${profile.server}`;
   return [
     markdownTable(
-      ['', 'IOPS', 'server, µs/request', 'client, µs/request', 'processors idle'],
+      ['', 'IOPS', 'server, µs/request', 'client, µs/request', 'neither uses'],
       profiles.map((profile) => [
         name(profile),
         formatNumber(profile.iops, 0),
         formatNumber(profile.serverMicroseconds, 2),
         formatNumber(profile.clientMicroseconds, 2),
-        percent(profile.idleShare),
+        percent(unusedShare(profile, machine.processors)),
       ]),
     ),
     markdownTable(

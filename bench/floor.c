@@ -115,7 +115,8 @@ struct Connection {
   size_t used;
   bool second_half;
   struct Thread* thread;
-  int mark;  // a reader with no more than that to read makes the socket writable
+  bool local;  // over a Unix socket
+  int mark;    // a reader with no more than that to read makes the socket writable
   int looks, longest;
 };
 
@@ -313,6 +314,11 @@ static void carry_out(const struct Thread* thread, struct Connection** connectio
   await(thread, n);
 }
 
+static void set_send_buffer(int fd, int bytes) {
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
+}
+
 static void reply(struct Connection* to) {
   struct iovec vectors[2 * kDepth];
   struct msghdr message = {.msg_iov = vectors};
@@ -337,7 +343,12 @@ static void reply(struct Connection* to) {
     bytes += request->length;
   }
   while (bytes > 0) {
-    ssize_t n = sendmsg(to->fd, &message, MSG_NOSIGNAL);
+    ssize_t n = sendmsg(to->fd, &message, MSG_NOSIGNAL | (to->mark > 0 ? MSG_DONTWAIT : 0));
+    if (n < 0 && errno == EAGAIN && to->mark > 0) {
+      to->mark = 0;
+      set_send_buffer(to->fd, kSendBuffer);
+      continue;
+    }
     if (n < 0) {
       to->ended = true;
       return;
@@ -364,16 +375,14 @@ static void listen_for(struct Connection* from, uint32_t events) {
 // sockets the queue is empty.
 static void gather(struct Connection* from) {
   int queued = 0;
-  if (ioctl(from->fd, SIOCOUTQ, &queued) != 0 || queued < kShortestQueue) return;
+  if (!from->local || ioctl(from->fd, SIOCOUTQ, &queued) != 0 || queued < kShortestQueue) return;
   if (queued > from->longest) from->longest = queued;
   if (++from->looks >= kLooks || from->mark == 0) {
     const int part = from->longest / 4 * 3, rest = from->longest - kMostRead;
     from->mark = part > rest ? part : rest;
     if (from->mark > kMostMark) from->mark = kMostMark;
     from->looks = from->longest = 0;
-    const int bytes = from->mark * 2;  // doubled by the kernel, of which a quarter is the mark
-    setsockopt(from->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-    setsockopt(from->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
+    set_send_buffer(from->fd, from->mark * 2);  // doubled by the kernel, of which a quarter is the mark
   }
   if (queued <= from->mark || queued - from->mark > kMostRead) return;
   struct epoll_event ignored;
@@ -499,12 +508,9 @@ int main(int argc, char** argv) {
     accepted->fd = accept(listener, NULL, NULL);
     if (accepted->fd < 0) fail("accept");
     const int one = 1;
-    const int bytes = kSendBuffer;
     setsockopt(accepted->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (strncmp(argv[3], "unix:", 5) == 0) {
-      setsockopt(accepted->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-      setsockopt(accepted->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
-    }
+    accepted->local = strncmp(argv[3], "unix:", 5) == 0;
+    if (accepted->local) set_send_buffer(accepted->fd, kSendBuffer);
     if (!shake_hands(accepted)) {
       close(accepted->fd);
       free(accepted);

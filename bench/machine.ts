@@ -50,7 +50,7 @@ export function watchMachine(): WatchedRun {
 }
 
 /** The first line of /proc/stat: user nice system idle iowait irq softirq steal. */
-export function processorTicks(): { readonly all: number; readonly idle: number; readonly steal: number } {
+function processorTicks(): { readonly all: number; readonly idle: number; readonly steal: number } {
   const line = readFileSync('/proc/stat', 'latin1').split('\n')[0] ?? '';
   const ticks = line.trim().split(/\s+/).slice(1, 9).map(Number);
   return {

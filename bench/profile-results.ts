@@ -17,8 +17,6 @@ export interface Profile {
   /** Processor time of a request, µs: the server's, and that of fio with libnbd. */
   readonly serverMicroseconds: number;
   readonly clientMicroseconds: number;
-  /** Share of all processors' time that nobody used, 0 to 1. */
-  readonly idleShare: number;
   /** Of the server's processor time, each 0 to 1. */
   readonly shares: Readonly<Partial<Record<Place, number>>>;
 }

@@ -11,7 +11,7 @@ import { findProgram, requirePrograms } from './command.js';
 import { formatProfiles } from './documents.js';
 import { BenchFailure, runProgram } from './failure.js';
 import { withLoadedServer } from './loaded-server.js';
-import { processorTicks, watchMachine } from './machine.js';
+import { watchMachine } from './machine.js';
 import { wholeNumber } from './options.js';
 import { writeFigures } from './output.js';
 import { PlaceCounter } from './perf-script.js';
@@ -82,9 +82,7 @@ function profileAll({ seconds }: Options, signal: AbortSignal): Promise<ProfileR
         nodeFlags: ['--perf-basic-prof'],
       };
       const profile = await withLoadedServer(load, zeroes, options, async ({ pid }, run) => {
-        const before = processorTicks();
         const { result, usage } = await accountFor(pid, () => run(seconds));
-        const after = processorTicks();
         const [shares] = await Promise.all([profileOf(pid, seconds, signal), run(seconds + 1)]);
         return {
           case: name,
@@ -92,7 +90,6 @@ function profileAll({ seconds }: Options, signal: AbortSignal): Promise<ProfileR
           iops: result.iops,
           serverMicroseconds: usage.cpuMicroseconds / result.requests,
           clientMicroseconds: result.clientCpuMicroseconds / result.requests,
-          idleShare: (after.idle - before.idle) / (after.all - before.all),
           shares,
         };
       });

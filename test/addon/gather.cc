@@ -136,8 +136,9 @@ void tell_of_the_mark() {
     expect(pair.server->ran_dry(), "in the end nothing is left");
   }
   expect(pair.buffer_bytes() < full, "the buffer is as small as the mark wants it");
-  for (int sent = 0; sent < full / 2; sent += 8 * kReplyBytes)
-    expect(pair.send() == 0, "more than that finds room all the same");
+  int sent = 0;
+  while (sent < full && pair.send() == 0) sent += 8 * kReplyBytes;
+  expect(sent > full / 2, "more than that finds room all the same");
   expect(pair.buffer_bytes() == full, "in the whole buffer");
 }
 

@@ -1,9 +1,9 @@
 // How requests gather while their client has replies to read: the policy alone, in C++, and what it must not do to a socket.
 
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { assertWalk } from '../support/cpp.js';
 import { patternFile, scratch } from '../support/files.js';
 import { addFile } from './open.js';
 import { type Entry, KiB, MiB, openReactor, type RawReactor, READ, RECV, SEND, SYNC } from './reactor.js';
@@ -12,14 +12,9 @@ import { type Connected, connect, readExactly } from './socket.js';
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 t.test('the mark follows what lies unread, and what comes too late is not waited for', async (t) => {
-  const program = join(scratch(t), 'gather');
   const parts = ['gather', 'busy_poll', 'sockets'].map((part) => `../../addon/${part}.cc`);
   const sources = ['gather.cc', ...parts].map(here);
-  const flags = ['-std=c++20', '-O1', '-Wall', '-Wextra', '-Werror'];
-  const compiled = spawnSync('c++', [...flags, '-o', program, ...sources], { encoding: 'utf8' });
-  t.equal(compiled.status, 0, compiled.stderr ?? String(compiled.error));
-  const { status, stderr } = spawnSync(program, { encoding: 'utf8' });
-  t.same({ status, stderr }, { status: 0, stderr: '' });
+  assertWalk(t, sources);
 });
 
 const REPLY: Omit<Entry, 'target'> = { op: SEND, buffer: 0, length: 4 * KiB };

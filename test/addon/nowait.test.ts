@@ -217,7 +217,8 @@ t.test('a write that would block lets those behind it go on as before', async (t
   await reactor.one({ op: SYNC, target: file });
   execFileSync('dd', [`if=${path}`, 'of=/dev/null', 'iflag=nocache', 'count=0', 'status=none']);
   t.ok((await reactor.run(...writes(file, 100))).every((result) => result === PIECE));
-  t.equal(counters[RING_NOWAIT_FALLBACKS], 0, 'none of these would block');
+  const before = counters[RING_NOWAIT_FALLBACKS]!;
+  t.ok(before < 10, `${before} of 100 would block`);
   // A page that is in the page cache has to be thrown out first. It lies far from the others.
   const offset = 12 * MiB;
   const reader = openSync(path, 'r');
@@ -225,10 +226,10 @@ t.test('a write that would block lets those behind it go on as before', async (t
   closeSync(reader);
   const tags = [reactor.put({ op: WRITE, target: file, buffer: 0, length: PIECE, offset })];
   reactor.submit();
-  t.equal(counters[RING_NOWAIT_FALLBACKS], 1, 'it would block');
+  t.equal(counters[RING_NOWAIT_FALLBACKS], before + 1, 'it would block');
   for (const entry of writes(file, 100)) tags.push(reactor.put(entry));
   reactor.submit();
   for (const tag of tags) t.equal(await reactor.result(tag), PIECE);
-  const others = counters[RING_NOWAIT_FALLBACKS]! - 1;
+  const others = counters[RING_NOWAIT_FALLBACKS]! - before - 1;
   t.ok(others < 10, `${others} of 100 others have gone to a worker`);
 });
