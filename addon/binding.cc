@@ -116,7 +116,8 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
                                         InstanceMethod<&ReactorWrap::detach>("detach"),
                                         InstanceMethod<&ReactorWrap::adopt>("adopt"),
                                         InstanceMethod<&ReactorWrap::peek_end>("peekEnd"),
-                                        InstanceMethod<&ReactorWrap::release>("release")}));
+                                        InstanceMethod<&ReactorWrap::release>("release"),
+                                        InstanceMethod<&ReactorWrap::allow_huge_pages>("allowHugePages")}));
   }
 
   explicit ReactorWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ReactorWrap>(info) {
@@ -365,6 +366,13 @@ class ReactorWrap : public Napi::ObjectWrap<ReactorWrap> {
   Napi::Value release(const Napi::CallbackInfo& info) {
     if (!usable(info)) return info.Env().Undefined();
     return Napi::Number::New(info.Env(), reactor_->memory()->release(bytes_at(info, 0), bytes_at(info, 1)));
+  }
+
+  Napi::Value allow_huge_pages(const Napi::CallbackInfo& info) {
+    if (!usable(info)) return info.Env().Undefined();
+    const bool allowed = info[2].ToBoolean();
+    return Napi::Number::New(
+        info.Env(), reactor_->memory()->allow_huge_pages(bytes_at(info, 0), bytes_at(info, 1), allowed));
   }
 
   std::shared_ptr<Reactor> reactor_;

@@ -44,6 +44,15 @@ int Memory::release(double offset, double bytes) {
   return madvise(data_ + start, end - start, MADV_DONTNEED) == 0 ? 0 : -errno;
 }
 
+int Memory::allow_huge_pages(double offset, double bytes, bool allowed) {
+  if (!(offset >= 0 && bytes >= 0 && offset + bytes <= static_cast<double>(mapped_))) return -EFAULT;
+  const size_t start = round_up(static_cast<size_t>(offset), kHugePageBytes);
+  const size_t end = static_cast<size_t>(offset + bytes) / kHugePageBytes * kHugePageBytes;
+  if (end <= start) return 0;
+  const int advice = allowed ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
+  return madvise(data_ + start, end - start, advice) == 0 ? 0 : -errno;
+}
+
 Memory::~Memory() {
   munmap(data_, mapped_);
 }

@@ -21,6 +21,10 @@ class Memory {
   // Nothing may be at work on them. 0 or a negative errno.
   int release(double offset, double bytes);
 
+  // Whether the kernel (its khugepaged) may make huge pages of these whole ones, filling up what is not used
+  // of them. 0 or a negative errno; nothing happens where the block is too small to have any.
+  int allow_huge_pages(double offset, double bytes, bool allowed);
+
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
 

@@ -58,6 +58,11 @@ export interface NativeReactor {
   peekEnd(connection: number, tail: Uint8Array): number;
   /** Gives the whole pages of a range of memory back to the system; when they are used again they are zeroes. */
   release(offset: number, bytes: number): number;
+  /**
+   * Whether the kernel may make huge pages of these whole ones by itself, which fills up what has been released of them.
+   * They are allowed at first. Of memory that is smaller than a huge page there are none.
+   */
+  allowHugePages(offset: number, bytes: number, allowed: boolean): number;
 }
 
 /** What probeFile found out about an open descriptor. */

@@ -242,6 +242,11 @@ export class Ring {
     if (!this.#closed) this.native.release(offset, bytes);
   }
 
+  /** Whether the kernel may hold what is used of these huge pages of memory in one piece, with what is not used. */
+  allowHugePages(offset: number, bytes: number, allowed: boolean): void {
+    if (!this.#closed) this.native.allowHugePages(offset, bytes, allowed);
+  }
+
   /** Submits what was written outside of a completion, and handles what that completes. */
   kick(): void {
     if (this.#inTurn || this.#closed) return;

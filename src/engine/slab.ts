@@ -2,6 +2,8 @@
 export const FRAME_BYTES = 4096;
 /** Largest block. */
 export const LARGEST_BLOCK_BYTES = 256 * 1024;
+/** What the kernel may hold in one piece. */
+export const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
 
 const FRAME_SHIFT = 12;
 const CHUNK_SHIFT = 18;
@@ -18,6 +20,8 @@ const MOST_RELEASES = 64;
 /** Takes memory that nobody uses; what is in it afterwards is unspecified. */
 export interface Releaser {
   release(offset: number, bytes: number): void;
+  /** Whether the kernel may make a huge page of what is used of these huge pages and fill up the rest of it. */
+  allowHugePages(offset: number, bytes: number, allowed: boolean): void;
 }
 
 /**
@@ -36,6 +40,8 @@ export class Slab {
   readonly #chunkUsed: Int32Array;
   /** Looks since a block of the chunk was taken or given; 0: what is free in it has not been touched since it was released. */
   readonly #chunkQuiet: Uint8Array;
+  /** By huge page of memory: 1 while a part of it is released, which the kernel may not fill up again by itself. */
+  readonly #hugePageSparse: Uint8Array;
   /** Chunks of one class that have free blocks, or unused chunks: doubly linked. */
   readonly #chunkNext: Int32Array;
   readonly #chunkPrevious: Int32Array;
@@ -53,6 +59,7 @@ export class Slab {
     this.#chunkFreeHead = new Int32Array(chunks).fill(NONE);
     this.#chunkUsed = new Int32Array(chunks);
     this.#chunkQuiet = new Uint8Array(chunks);
+    this.#hugePageSparse = new Uint8Array(Math.ceil((base + this.totalBytes) / HUGE_PAGE_BYTES));
     this.#chunkNext = new Int32Array(chunks).fill(NONE);
     this.#chunkPrevious = new Int32Array(chunks).fill(NONE);
     for (let chunk = chunks - 1; chunk >= 0; chunk--) {
@@ -140,14 +147,79 @@ export class Slab {
         continue;
       }
       if (from !== end) {
-        if (end > start) to.release(start, end - start);
+        if (end > start) this.#release(start, end, to);
         start = from;
         releases++;
       }
       end = from + LARGEST_BLOCK_BYTES;
       bytes += LARGEST_BLOCK_BYTES;
     }
-    if (end > start) to.release(start, end - start);
+    if (end > start) this.#release(start, end, to);
+    this.#allowHugePages(to);
+  }
+
+  /**
+   * Releases from `start` to `end`. Of huge pages that lie in there in part the kernel is told first not to make huge
+   * pages any more: it would give back what has just been taken, without anybody's use of it.
+   */
+  #release(start: number, end: number, to: Releaser): void {
+    for (const edge of [start, end]) {
+      const page = Math.floor(edge / HUGE_PAGE_BYTES);
+      if (edge % HUGE_PAGE_BYTES === 0 || this.#hugePageSparse[page] === 1) continue;
+      this.#hugePageSparse[page] = 1;
+      to.allowHugePages(page * HUGE_PAGE_BYTES, HUGE_PAGE_BYTES, false);
+      this.#releaseUntouched(page, start, end, to);
+    }
+    to.release(start, end - start);
+  }
+
+  /**
+   * The kernel filled a huge page up when the first byte of it was used; so chunks of it go that nobody has taken yet.
+   * Those from `start` to `end` are about to.
+   */
+  #releaseUntouched(page: number, start: number, end: number, to: Releaser): void {
+    const endChunk = this.#endOfHugePage(page);
+    for (let chunk = this.#startOfHugePage(page); chunk < endChunk; chunk++) {
+      const from = this.#base + chunk * LARGEST_BLOCK_BYTES;
+      if (from >= start && from < end) continue;
+      if (this.#isUntouched(chunk)) to.release(from, LARGEST_BLOCK_BYTES);
+    }
+  }
+
+  /** Huge pages again where every chunk has been used since, or where nothing is left to make them of. */
+  #allowHugePages(to: Releaser): void {
+    for (let page = 0; page < this.#hugePageSparse.length; page++) {
+      if (this.#hugePageSparse[page] === 0) continue;
+      const start = this.#startOfHugePage(page);
+      const end = this.#endOfHugePage(page);
+      let used = true;
+      // What lies beside the slab is somebody else's, and in use.
+      let empty =
+        page * HUGE_PAGE_BYTES >= this.#base && (page + 1) * HUGE_PAGE_BYTES <= this.#base + this.totalBytes;
+      for (let chunk = start; chunk < end; chunk++) {
+        if (this.#chunkQuiet[chunk] === 0) used = false;
+        if (!this.#isUntouched(chunk)) empty = false;
+      }
+      if (!used && !empty) continue;
+      this.#hugePageSparse[page] = 0;
+      to.allowHugePages(page * HUGE_PAGE_BYTES, HUGE_PAGE_BYTES, true);
+    }
+  }
+
+  /** Nothing of it is taken, and nothing has been since it was released. */
+  #isUntouched(chunk: number): boolean {
+    return this.#chunkQuiet[chunk] === 0 && this.#chunkUsed[chunk] === 0;
+  }
+
+  /** The first chunk of which something lies in a huge page. */
+  #startOfHugePage(page: number): number {
+    return Math.max(0, Math.floor((page * HUGE_PAGE_BYTES - this.#base) / LARGEST_BLOCK_BYTES));
+  }
+
+  /** The one behind the last of which something lies in a huge page. */
+  #endOfHugePage(page: number): number {
+    const end = Math.ceil(((page + 1) * HUGE_PAGE_BYTES - this.#base) / LARGEST_BLOCK_BYTES);
+    return Math.min(this.#chunkQuiet.length, end);
   }
 
   /** Releases the free blocks of a chunk in which others are taken. Returns in how many pieces. */
@@ -165,7 +237,7 @@ export class Slab {
         end += blockBytes;
         i++;
       }
-      to.release(start, end - start);
+      this.#release(start, end, to);
       pieces++;
     }
     return pieces;

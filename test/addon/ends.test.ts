@@ -1,6 +1,7 @@
 // What the addon tells of a stream that has ended and is still to be received; and memory that goes back.
 
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { KiB, MiB, pattern } from '../support/files.js';
 import { EAGAIN, EBADF, EFAULT, EINVAL, openReactor, RECV } from './reactor.js';
@@ -84,3 +85,30 @@ t.test(
       t.equal(native.release(offset!, length!), EFAULT, `${length} bytes at ${offset}`);
   },
 );
+
+/** KiB of this process, of what a fork leaves out, in which huge pages are not allowed. */
+function withoutHugePagesKiB(): number {
+  const mappings = readFileSync('/proc/self/smaps', 'utf8').split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
+  const flagged = mappings.filter((text) => /^VmFlags:(?=.* dc\b).* nh\b/m.test(text));
+  return flagged.reduce((sum, text) => sum + Number(/^Size:\s+(\d+) kB$/m.exec(text)?.[1]), 0);
+}
+
+t.test('huge pages are allowed and not, by whole ones', async (t) => {
+  const { native, bytes } = openReactor(t);
+  t.equal(bytes.length, 4 * MiB);
+  t.equal(withoutHugePagesKiB(), 0);
+  t.equal(native.allowHugePages(2 * MiB, 2 * MiB, false), 0);
+  t.equal(withoutHugePagesKiB(), 2 * KiB, 'the second one is not');
+  t.equal(native.allowHugePages(1, 4 * MiB - 1, false), 0);
+  t.equal(withoutHugePagesKiB(), 2 * KiB, 'nor is the first one touched by a part of it');
+  t.equal(native.allowHugePages(0, 4 * MiB, true), 0);
+  t.equal(withoutHugePagesKiB(), 0);
+  for (const [offset, length] of [
+    [-2 * MiB, 2 * MiB],
+    [0, 6 * MiB],
+    [4 * MiB, 2 * MiB],
+    [0, -1],
+    [Number.NaN, 1],
+  ])
+    t.equal(native.allowHugePages(offset!, length!, false), EFAULT, `${length} bytes at ${offset}`);
+});

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import t from 'tap';
-import { FRAME_BYTES, LARGEST_BLOCK_BYTES, Slab } from '../../src/engine/slab.js';
+import { FRAME_BYTES, HUGE_PAGE_BYTES, LARGEST_BLOCK_BYTES, Slab } from '../../src/engine/slab.js';
 
 const CHUNK = LARGEST_BLOCK_BYTES;
 
@@ -129,7 +129,10 @@ t.test('giving back what was not handed out of an unused chunk throws', async (t
 function looks(slab: Slab, count: number): [number, number][] {
   const released: [number, number][] = [];
   for (let i = 0; i < count; i++)
-    slab.releaseQuiet({ release: (offset, bytes) => void released.push([offset, bytes]) });
+    slab.releaseQuiet({
+      release: (offset, bytes) => void released.push([offset, bytes]),
+      allowHugePages: () => {},
+    });
   return released;
 }
 
@@ -141,7 +144,11 @@ t.test(
     t.same(looks(slab, 30), [], 'nothing that is in use');
     for (const block of blocks) slab.give(block);
     t.same(looks(slab, 10), []);
-    t.same(looks(slab, 1), [[4096, 3 * CHUNK]]);
+    t.same(
+      looks(slab, 1),
+      [...[3, 4, 5, 6, 7].map((i) => [4096 + i * CHUNK, CHUNK]), [4096, 3 * CHUNK]],
+      'with what nobody had taken yet, which huge pages brought',
+    );
     t.same(looks(slab, 30), [], 'and not again');
     slab.give(slab.take(CHUNK));
     t.equal(looks(slab, 11).length, 1, 'until it has been used again');
@@ -163,6 +170,7 @@ t.test('in a chunk of which something is in use only the free blocks are release
   t.same(
     looks(slab, 11).map(([offset, bytes]) => [offset / FRAME_BYTES, bytes / FRAME_BYTES]),
     [
+      [64, 64],
       [1, 4],
       [6, 3],
       [10, 54],
@@ -206,4 +214,142 @@ t.test('no block that is handed out is ever released', async () => {
       }
     }),
   );
+});
+
+const FRAMES_PER_HUGE_PAGE = HUGE_PAGE_BYTES / FRAME_BYTES;
+
+/** Memory as the kernel keeps it: first use brings a whole huge page, and khugepaged makes whole ones of parts. */
+class Kernel {
+  readonly #resident: Uint8Array;
+  readonly #allowed: Uint8Array;
+
+  constructor(bytes: number) {
+    const pages = Math.ceil(bytes / HUGE_PAGE_BYTES);
+    this.#resident = new Uint8Array(pages * FRAMES_PER_HUGE_PAGE);
+    this.#allowed = new Uint8Array(pages).fill(1);
+  }
+
+  use(offset: number, bytes: number): void {
+    for (let at = offset / FRAME_BYTES; at < (offset + bytes) / FRAME_BYTES; at++) {
+      const page = Math.floor(at / FRAMES_PER_HUGE_PAGE);
+      if (this.#allowed[page] === 1 && this.#residentIn(page) === 0) this.#fill(page);
+      this.#resident[at] = 1;
+    }
+  }
+
+  release(offset: number, bytes: number): void {
+    this.#resident.fill(0, offset / FRAME_BYTES, (offset + bytes) / FRAME_BYTES);
+  }
+
+  allowHugePages(offset: number, bytes: number, allowed: boolean): void {
+    const [first, end] = [offset / HUGE_PAGE_BYTES, (offset + bytes) / HUGE_PAGE_BYTES];
+    if (!Number.isInteger(first) || !Number.isInteger(end)) throw new Error(`${bytes} bytes at ${offset}`);
+    this.#allowed.fill(allowed ? 1 : 0, first, end);
+  }
+
+  khugepaged(): void {
+    for (let page = 0; page < this.#allowed.length; page++)
+      if (this.#allowed[page] === 1 && this.#residentIn(page) > 0) this.#fill(page);
+  }
+
+  isResident(offset: number): boolean {
+    return this.#resident[offset / FRAME_BYTES] === 1;
+  }
+
+  isAllowed(page: number): boolean {
+    return this.#allowed[page] === 1;
+  }
+
+  get residentBytes(): number {
+    return this.#resident.reduce((sum, one) => sum + one, 0) * FRAME_BYTES;
+  }
+
+  #residentIn(page: number): number {
+    const first = page * FRAMES_PER_HUGE_PAGE;
+    return this.#resident.subarray(first, first + FRAMES_PER_HUGE_PAGE).reduce((sum, one) => sum + one, 0);
+  }
+
+  #fill(page: number): void {
+    this.#resident.fill(1, page * FRAMES_PER_HUGE_PAGE, (page + 1) * FRAMES_PER_HUGE_PAGE);
+  }
+}
+
+t.test('what is released stays so: the kernel makes no huge pages of the rest', async (t) => {
+  const sizes = fc.constantFrom(FRAME_BYTES, FRAME_BYTES, 3 * FRAME_BYTES, 65_536, CHUNK);
+  fc.assert(
+    fc.property(
+      fc.constantFrom(0, 4096, 36_864, HUGE_PAGE_BYTES),
+      fc.integer({ min: 1, max: 40 }),
+      fc.array(
+        fc.oneof(
+          { weight: 4, arbitrary: fc.record({ take: sizes, times: fc.integer({ min: 1, max: 200 }) }) },
+          { weight: 4, arbitrary: fc.record({ give: fc.nat(), times: fc.integer({ min: 1, max: 300 }) }) },
+          { weight: 1, arbitrary: fc.record({ looks: fc.integer({ min: 1, max: 15 }) }) },
+        ),
+        { maxLength: 30 },
+      ),
+      (base, chunks, steps) => {
+        const slab = new Slab(base, chunks * CHUNK);
+        const kernel = new Kernel(base + chunks * CHUNK);
+        const taken: [number, number][] = [];
+        const look = (): void => {
+          slab.releaseQuiet(kernel);
+          kernel.khugepaged();
+          for (const [at, bytes] of taken)
+            for (let i = 0; i < bytes; i += FRAME_BYTES)
+              if (!kernel.isResident(at + i)) throw new Error(`${at + i} is taken and was released`);
+        };
+        if (base > 0) kernel.use(0, base);
+        for (const step of steps) {
+          if ('looks' in step) for (let i = 0; i < step.looks; i++) look();
+          else
+            for (let i = 0; i < step.times; i++) {
+              if ('take' in step) {
+                const at = slab.take(step.take);
+                if (at < 0) continue;
+                const bytes = Slab.blockBytes(step.take);
+                kernel.use(at, bytes);
+                taken.push([at, bytes]);
+              } else if (taken.length > 0)
+                slab.give(taken.splice((step.give * (i + 1)) % taken.length, 1)[0]![0]);
+            }
+        }
+        for (let i = 0; i < 30; i++) look();
+        // Chunks that nobody has taken yet may lie in a huge page with those that were taken last, and with what is in front.
+        const most = base + slab.totalBytes - slab.freeBytes + 2 * HUGE_PAGE_BYTES;
+        if (kernel.residentBytes > most)
+          throw new Error(`${kernel.residentBytes} bytes are left, not ${most}`);
+      },
+    ),
+    { numRuns: 200 },
+  );
+  t.pass('in 200 runs');
+});
+
+t.test('huge pages are allowed again when all of one is used, and when nothing of one is', async (t) => {
+  const slab = new Slab(0, HUGE_PAGE_BYTES);
+  const kernel = new Kernel(HUGE_PAGE_BYTES);
+  const all = (): number[] => Array.from({ length: 8 }, () => slab.take(CHUNK));
+  const look = (times: number): void => {
+    for (let i = 0; i < times; i++) slab.releaseQuiet(kernel);
+  };
+  let blocks = all();
+  for (const block of blocks.splice(1)) slab.give(block);
+  look(11);
+  t.notOk(kernel.isAllowed(0), 'a part is used');
+  blocks.push(...Array.from({ length: 7 }, () => slab.take(CHUNK)));
+  look(1);
+  t.notOk(kernel.isAllowed(0), 'the first one has been left alone all the while');
+  slab.give(blocks[0]!);
+  blocks[0] = slab.take(CHUNK);
+  look(1);
+  t.ok(kernel.isAllowed(0), 'all of it has been used');
+  for (const block of blocks.splice(1)) slab.give(block);
+  look(11);
+  t.notOk(kernel.isAllowed(0));
+  slab.give(blocks[0]!);
+  look(11);
+  t.ok(kernel.isAllowed(0), 'nothing is used');
+  blocks = all();
+  t.equal(new Set(blocks).size, 8);
 });
