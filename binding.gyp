@@ -5,7 +5,7 @@
       "target_name": "aionbd",
       "sources": [
         "addon/aio.cc", "addon/binding.cc", "addon/busy_poll.cc", "addon/descriptors.cc", "addon/gather.cc", "addon/io.cc", "addon/memory.cc", "addon/older_systems.cc", "addon/probe.cc",
-        "addon/reactor.cc", "addon/reactor_files.cc", "addon/reactor_sockets.cc", "addon/sockets.cc",
+        "addon/reactor.cc", "addon/reactor_files.cc", "addon/reactor_sockets.cc", "addon/read_groups.cc", "addon/sockets.cc",
         "addon/workers.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],

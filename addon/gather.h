@@ -1,12 +1,14 @@
 // When to let requests gather. A client that has many replies still to read waits for none of ours: served at
 // once, its requests come in ones and twos, each few with a turn of their own; served a little later they
-// come by the dozen and share a turn's system calls. So we sleep until it has read a part of them. The kernel
-// tells when: a Unix socket turns writable when no more than a quarter of its send buffer is unread. Being
-// woken so costs both sides less than a timer does, above all in a virtual machine.
+// come by the dozen and share a turn's system calls. So where a turn has had few, we sleep until the client
+// has read a good part of its replies: what has gathered by then lasts for several turns. The kernel tells
+// when: a Unix socket turns writable when no more than a quarter of its send buffer is unread. Being woken so
+// costs both sides less than a timer does, above all in a virtual machine.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "busy_poll.h"
 
@@ -21,7 +23,10 @@ class UnreadReplies {
     const double each = (static_cast<double>(bytes) + kPerCall) / static_cast<double>(replies);
     bytes_each_ += (each - bytes_each_) * kWeight;
     at_most_ += static_cast<double>(replies);
+    lately_ += replies;
   }
+  // How many have left since this was asked last.
+  size_t take_lately() { return std::exchange(lately_, 0); }
   // The queue is that long.
   void look(int queued_bytes) { at_most_ = queued_bytes / bytes_each_; }
   // There are no more than those that were unread at the last look, and all that have left since.
@@ -31,6 +36,8 @@ class UnreadReplies {
   static constexpr double kSome = 4;
   // One with fewer may have asked for a single thing, whose reply leaves in pieces.
   static constexpr double kMany = 8;
+  // A turn with no more is dear: the next one had better have more.
+  static constexpr size_t kFew = 2;
 
  private:
   // What the kernel adds to each call's bytes, about; it counts the memory that they take.
@@ -39,9 +46,12 @@ class UnreadReplies {
 
   double bytes_each_ = 4096;
   double at_most_ = 0;
+  size_t lately_ = 0;
 };
 
-// The mark in a socket's queue down to which its reader should have read when we are woken. All in bytes as
+// The mark in a socket's queue down to which its reader should have read when we are woken: the lower it is,
+// the more has gathered by then, but the reader should not run dry before its next replies come. How long
+// that takes depends on the machine and on others that want the processor, so it is learned. All in bytes as
 // the kernel counts them, which are those of the memory that they take.
 class LowWater {
  public:
@@ -50,6 +60,8 @@ class LowWater {
 
   // A queue that long was seen. Returns a mark to set from now on, or 0 for that which is set.
   int look(int queued_bytes);
+  // The reader was waited for. In time: it had something left to read when its next replies came.
+  void waited(bool in_time);
   void set(int mark_bytes) { mark_bytes_ = mark_bytes; }
   // 0: none is set.
   int mark_bytes() const { return mark_bytes_; }
@@ -63,20 +75,26 @@ class LowWater {
   static constexpr int kShortestQueueBytes = 96 << 10;
 
  private:
-  // Some twenty replies of 4 KiB; a turn is not cheaper by more.
-  static constexpr int kMostReadBytes = 96 << 10;
+  // What a reader takes a tenth of a millisecond or two for.
+  static constexpr int kMostReadBytes = 512 << 10;
   static constexpr int kLooks = 32;
+  // Parts of the longest queue. Being late in one of five times costs less than what gathers meanwhile is
+  // worth, and the step up is four of those down. Much larger steps overshoot, since a mark stays for a
+  // while.
+  static constexpr double kHighest = 0.75, kLowest = 0.25;
+  static constexpr double kStepUp = 1.0 / 256, kStepDown = kStepUp / 4;
 
   const int most_bytes_;
   int mark_bytes_ = 0;
   // Of so many looks, the longest queue: about what the client has asked for at once.
   int looks_ = 0;
   int longest_bytes_ = 0;
+  double part_ = kHighest;
 };
 
-// Whether waiting for a reader is worth it. Where the mark is told of so late that the reader has run dry,
-// since others want the processor or since wake-ups are slow here, or where it is not reached, there is none
-// for a while.
+// Whether waiting for a reader is worth it. Where even the highest mark is told of so late that the reader
+// has run dry, since others want the processor or since wake-ups are slow here, or where it is not reached,
+// there is none for a while.
 class InTime {
  public:
   bool may_wait(uint64_t now) const { return pause_.is_over(now); }

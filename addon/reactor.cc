@@ -150,12 +150,13 @@ bool Reactor::work() {
     on_turn_(deliver());
   }
   in_turn_ = false;
+  start_put_off();
   return found;
 }
 
-// Lets the only client that has something to ask read on, if it does not wait for us. Several clients gather
-// by themselves while the others are served. True if clients wait for us, who are to be served as soon as
-// they ask.
+// Lets the only client that has something to ask read on, if it does not wait for us and asks for little at a
+// time. Several clients gather by themselves while the others are served. True if clients wait for us, who
+// are to be served as soon as they ask.
 bool Reactor::gather(uint64_t now) {
   const bool many = times_heard_ >= kManyAtOnce || under_way() >= kManyAtOnce;
   const int number = heard_from_;
@@ -163,8 +164,9 @@ bool Reactor::gather(uint64_t now) {
   heard_from_ = kNobody;
   times_heard_ = 0;
   const double unread = connection ? connection->unread() : 0;
+  const size_t sent = connection ? connection->take_sent() : 0;
   if (unread < UnreadReplies::kSome) return !many;
-  if (unread >= UnreadReplies::kMany) await_reader(number, *connection, now);
+  if (unread >= UnreadReplies::kMany && sent <= UnreadReplies::kFew) await_reader(number, *connection, now);
   return false;
 }
 
@@ -181,6 +183,11 @@ void Reactor::await_reader(int number, Connection& connection, uint64_t now) {
   // What has come from the client meanwhile is an edge once more.
   watch(connection.fd(), EPOLLIN | EPOLLRDHUP | EPOLLET, key, EPOLL_CTL_MOD);
   in_time_.woke(now_ns(), came && !connection.ran_dry());
+  if (came) {
+    awaited_ = number;
+  } else {
+    connection.waited(false);
+  }
 }
 
 // Looks for events without sleeping. True if there are any.
@@ -205,9 +212,9 @@ bool Reactor::look(BusyPoll& policy, uint64_t window_ns) {
   return found;
 }
 
-// No event will tell of I/O without signals.
+// No event will tell of I/O without signals, nor of what has come back already.
 void Reactor::return_soon() {
-  if (aio_.unsignalled() > 0) wake();
+  if (aio_.unsignalled() > 0 || !pending_.empty()) wake();
 }
 
 // Takes what epoll has, after waiting for it. Returns how many events there were.
@@ -255,6 +262,7 @@ void Reactor::push(uint32_t count) {
   if (closing()) return;
   const auto* entries = reinterpret_cast<const Submission*>(submissions_->data());
   count = std::min(count, options_.submission_capacity);
+  groups_.begin();
   for (uint32_t i = 0; i < count; i++) {
     const Submission& entry = entries[i];
     switch (static_cast<Op>(entry.op)) {
@@ -293,9 +301,11 @@ void Reactor::push(uint32_t count) {
   }
   // Replies first: their readers can go on while we talk to the disk.
   flush_sends();
+  fill_group();
   harvest();
+  start_put_off();
   flush_receives();
-  if (!in_turn_) return_soon();
+  if (!in_turn_ && aio_.unsignalled() > 0) wake();
 }
 
 uint32_t Reactor::deliver() {
@@ -327,6 +337,7 @@ void Reactor::close(ClosedCallback closed) {
   receive_batch_.clear();
   listeners_.clear();
   backlog_.clear();
+  groups_.clear();
   aio_.drop_batch();
   pending_.clear();
   workers_->drop_queued();

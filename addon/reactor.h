@@ -19,6 +19,7 @@
 #include "counters.h"
 #include "io.h"
 #include "memory.h"
+#include "read_groups.h"
 #include "ring.h"
 #include "sockets.h"
 #include "unique_fd.h"
@@ -107,6 +108,9 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   uint32_t deliver();
   void accept(const Submission& entry);
   void start_file_io(const Submission& entry);
+  bool goes_in_groups(const IoRequest& request);
+  void fill_group();
+  void start_put_off();
   void route(const IoRequest& request);
   void to_aio(const IoRequest& request);
   void prepare(const IoRequest& request);
@@ -157,8 +161,9 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<int> free_connections_;
-  std::vector<int> send_batch_;         // connections with something new to send
-  std::vector<int> receive_batch_;      // connections to receive from without asking epoll
+  std::vector<int> send_batch_;     // connections with something new to send
+  std::vector<int> receive_batch_;  // connections to receive from without asking epoll
+  ReadGroups groups_;
   std::deque<IoRequest> backlog_;       // direct I/O that found no free control block
   std::vector<Completion> pending_;     // complete, not yet handed to TypeScript
   std::vector<WorkItem> from_workers_;  // scratch
@@ -170,7 +175,8 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   static constexpr int kNobody = -1, kSeveral = -2;
   int heard_from_ = kNobody;
   unsigned times_heard_ = 0;
-  bool in_turn_ = false;  // within on_turn_
+  int awaited_ = kNobody;  // the reader that we have waited for, until its next replies leave
+  bool in_turn_ = false;   // within on_turn_
   WakeCallback on_wake_;
   TurnCallback on_turn_;
   ClosedCallback on_closed_;

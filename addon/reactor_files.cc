@@ -92,7 +92,29 @@ void Reactor::start_file_io(const Submission& entry) {
     request.capacity = static_cast<uint64_t>(entry.aux_length);
   }
   files_[request.file].in_flight++;
+  if (goes_in_groups(request) && !groups_.admit()) return groups_.put_off(request);
   route(request);
+}
+
+// A read that is probably done at once, in a turn of a single client.
+bool Reactor::goes_in_groups(const IoRequest& request) {
+  if (request.op != Op::kRead || !in_turn_ || heard_from_ < 0) return false;
+  const File& target = files_[request.file];
+  return target.direct ? !target.promptness.wants_signals() : target.nowait_reads;
+}
+
+void Reactor::fill_group() {
+  IoRequest request;
+  while (groups_.next(&request)) route(request);
+}
+
+// Nothing has come back that would have TypeScript ask for more, so the reads that are left are started now.
+void Reactor::start_put_off() {
+  while (pending_.empty() && groups_.has_more()) {
+    groups_.begin();
+    fill_group();
+    harvest();
+  }
 }
 
 void Reactor::complete_io(const IoRequest& request, int64_t result) {
@@ -256,6 +278,8 @@ void Reactor::redo_by_worker(AioBlock* block) {
 }
 
 void Reactor::cancel(uint32_t tag) {
+  IoRequest put_off;
+  if (groups_.cancel(tag, &put_off)) return complete_io(put_off, -ECANCELED);
   for (auto it = backlog_.begin(); it != backlog_.end(); ++it) {
     if (it->tag != tag) continue;
     complete_io(*it, -ECANCELED);

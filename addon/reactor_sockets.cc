@@ -104,6 +104,7 @@ int Reactor::detach_connection(int number) {
   const int result = watch(connection->fd(), 0, 0, EPOLL_CTL_DEL);
   if (result != 0) return result;
   const int fd = connection->release();
+  if (number == awaited_) awaited_ = kNobody;
   connections_[number].reset();
   free_connections_.push_back(number);
   return fd;
@@ -187,6 +188,10 @@ void Reactor::flush_sends() {
 
 void Reactor::send(int number) {
   Connection* connection = open_connection(number);
+  if (number == awaited_) {
+    awaited_ = kNobody;
+    connection->waited(!connection->ran_dry());
+  }
   const int result = connection->send_now(counters_, [this](const SendPiece& piece) {
     complete(Op::kSend, piece.tag, static_cast<double>(piece.total()));
   });
@@ -216,6 +221,7 @@ void Reactor::close_connection(const Submission& entry) {
     send(entry.target);
   connection->drop_pieces([this](const SendPiece& piece) { complete(Op::kSend, piece.tag, -ECANCELED); });
   connections_[entry.target].reset();
+  if (entry.target == awaited_) awaited_ = kNobody;
   free_connections_.push_back(entry.target);
   complete(Op::kClose, entry.tag, 0);
 }

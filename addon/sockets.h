@@ -66,6 +66,10 @@ class Connection {
   // epoll can tell. False where that can't be had, or where there is too little to read: then nobody should
   // wait.
   bool lower_water();
+  // We have waited for that. In time: the other side had something left to read when its next replies came.
+  void waited(bool in_time) { low_water_.waited(in_time); }
+  // How many replies have left since this was asked last.
+  size_t take_sent() { return unread_.take_lately(); }
   // Whether the other side has read everything.
   bool ran_dry() const { return queued_bytes() == 0; }
   bool has_pieces() const { return first_ < pieces_.size(); }

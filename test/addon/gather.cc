@@ -9,11 +9,14 @@
 #include <limits>
 #include <memory>
 
+#include "../../addon/read_groups.h"
 #include "../../addon/sockets.h"
 
 using aionbd::Connection;
 using aionbd::InTime;
+using aionbd::IoRequest;
 using aionbd::LowWater;
+using aionbd::ReadGroups;
 using aionbd::UniqueFd;
 
 namespace {
@@ -51,8 +54,7 @@ void follow() {
   for (int i = 0; i < 2 * kLooks; i++) sets += look(water, 100 * KiB);
   expect(sets == 1 && water.mark_bytes() == 75 * KiB, "it falls with the queue");
   for (int i = 0; i < 2 * kLooks; i++) look(water, 8192 * KiB);
-  expect(water.mark_bytes() == (8192 - 96) * KiB,
-         "of a long queue no more is to be read than of a short one");
+  expect(water.mark_bytes() == (8192 - 512) * KiB, "of a long queue half a MiB is to be read");
 
   LowWater bounded(2048 * KiB);
   for (int i = 0; i < 10 * kLooks; i++) look(bounded, 8192 * KiB);
@@ -60,6 +62,77 @@ void follow() {
   expect(!bounded.is_near(8192 * KiB), "and one that is far away is not waited for");
   expect(bounded.is_near(2100 * KiB), "but one that is near");
   expect(!bounded.is_near(2048 * KiB), "and not one that is reached");
+}
+
+void learn_the_mark() {
+  LowWater water(std::numeric_limits<int>::max());
+  const auto settle = [&water](auto in_time) {
+    for (int i = 0; i < 4000; i++) {
+      look(water, 400 * KiB);
+      water.waited(in_time(i));
+    }
+    return water.mark_bytes();
+  };
+  expect(settle([](int) { return true; }) < 120 * KiB, "it falls while readers are never late");
+  expect(settle([](int) { return true; }) >= 100 * KiB, "to a quarter of the queue");
+  expect(settle([](int) { return false; }) > 260 * KiB, "it rises while they are");
+  expect(settle([](int) { return false; }) <= 300 * KiB, "to three quarters");
+  // A reader that runs dry below half of the queue.
+  settle([&water](int) { return water.mark_bytes() > 200 * KiB; });
+  int late = 0;
+  settle([&](int) {
+    const int mark = water.mark_bytes();
+    expect(mark > 150 * KiB && mark < 270 * KiB, "it stays about where they begin to be late");
+    if (mark > 200 * KiB) return true;
+    late++;
+    return false;
+  });
+  expect(late > 200 && late < 1600, "so that some are, and few");
+}
+
+void go_in_groups() {
+  ReadGroups groups;
+  IoRequest request;
+  const auto tagged = [](uint32_t tag) {
+    IoRequest made;
+    made.tag = tag;
+    return made;
+  };
+  expect(!groups.has_more() && !groups.next(&request), "nothing is put off at first");
+  groups.begin();
+  for (size_t i = 0; i < ReadGroups::kMostReads; i++) expect(groups.admit(), "a group takes some");
+  expect(!groups.admit(), "and no more");
+  for (uint32_t tag = 0; tag < 100; tag++) groups.put_off(tagged(tag));
+  expect(!groups.next(&request), "a full group takes none of those put off");
+  groups.begin();
+  expect(!groups.admit(), "those put off come first");
+  expect(groups.cancel(3, &request) && request.tag == 3, "one can be taken out");
+  expect(!groups.cancel(3, &request) && !groups.cancel(100, &request), "only once, and only what is there");
+  size_t in_this = 0;
+  uint32_t wanted = 0, next = 100;
+  while (groups.has_more()) {
+    if (!groups.next(&request)) {
+      expect(in_this == ReadGroups::kMostReads, "a group is full when it takes no more");
+      groups.begin();
+      in_this = 0;
+      // It is not empty for long.
+      for (int i = 0; i < 4; i++) groups.put_off(tagged(next++));
+      continue;
+    }
+    if (wanted == 3) wanted++;
+    expect(request.tag == wanted, "they keep their order");
+    wanted++;
+    in_this++;
+  }
+  expect(wanted == next && next > 180, "and all come");
+  groups.begin();
+  expect(groups.admit(), "a group takes what comes again");
+  groups.put_off(tagged(1));
+  expect(groups.cancel(1, &request) && !groups.has_more(), "the last one can be taken out, too");
+  groups.put_off(tagged(2));
+  groups.clear();
+  groups.begin();
+  expect(!groups.has_more() && !groups.next(&request), "what is forgotten does not come");
 }
 
 void be_in_time() {
@@ -160,6 +233,8 @@ void hold_no_more_than_without_a_mark() {
 
 int main() {
   follow();
+  learn_the_mark();
+  go_in_groups();
   be_in_time();
   tell_of_the_mark();
   hold_no_more_than_without_a_mark();

@@ -12,7 +12,7 @@ import { type Connected, connect, readExactly } from './socket.js';
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 t.test('the mark follows what lies unread, and what comes too late is not waited for', async (t) => {
-  const parts = ['gather', 'busy_poll', 'sockets'].map((part) => `../../addon/${part}.cc`);
+  const parts = ['gather', 'read_groups', 'busy_poll', 'sockets'].map((part) => `../../addon/${part}.cc`);
   const sources = ['gather.cc', ...parts].map(here);
   assertWalk(t, sources);
 });

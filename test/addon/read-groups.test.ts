@@ -1,0 +1,193 @@
+// Reads that are done at once go in groups, so that the first replies need not wait for the last read.
+
+import { closeSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { pattern, scratch } from '../support/files.js';
+import { addFile } from './open.js';
+import { CANCEL, ECANCELED, KiB, MiB, openReactor, type RawReactor, READ, RECV } from './reactor.js';
+import { type Connected, connect } from './socket.js';
+
+const PIECE = 4 * KiB;
+const READS = 20;
+const GROUP = 8;
+/** More than it takes until a file is known to be read at once. */
+const AT_ONCE = 300;
+const DATA_OFFSET = 64 * MiB;
+
+interface Bench {
+  readonly reactor: RawReactor;
+  readonly file: number;
+  readonly client: Connected;
+}
+
+/**
+ * A file with a hole, and data on the disk behind it; and a client. With O_DIRECT the hole is read at once and the data is
+ * not, without all is read at once.
+ */
+async function bench(t: Test, direct: boolean): Promise<Bench> {
+  const reactor = openReactor(t);
+  const path = join(scratch(t), 'disk');
+  const fd = openSync(path, 'w+');
+  const length = READS * PIECE;
+  ftruncateSync(fd, DATA_OFFSET);
+  writeSync(fd, pattern(length, 1), 0, length, DATA_OFFSET);
+  fsyncSync(fd);
+  if (!direct) for (const at of [0, DATA_OFFSET]) readSync(fd, Buffer.alloc(length), 0, length, at);
+  closeSync(fd);
+  const file = addFile(t, reactor, path, direct);
+  const entry = { op: READ, target: file, buffer: 0, length: PIECE, offset: 0 };
+  for (let i = 0; i < AT_ONCE; i++) {
+    const tag = reactor.put(entry);
+    reactor.submit();
+    if (reactor.done.at(-1)?.tag !== tag) t.fail('a read that should be done at once has to wait');
+  }
+  return { reactor, file, client: await connect(t, reactor) };
+}
+
+/** Lets `act` happen in the turn in which bytes of all these clients have come. */
+async function inTurn<T>(reactor: RawReactor, clients: readonly Connected[], act: () => T): Promise<T> {
+  const tags = clients.map(({ connection }) =>
+    reactor.put({ op: RECV, target: connection, buffer: 3 * MiB, length: KiB }),
+  );
+  reactor.submit();
+  const from = reactor.done.length;
+  const acted = new Promise<T>((resolve) => {
+    reactor.onTurn = () => {
+      const done = reactor.done.slice(from);
+      if (!tags.every((tag) => done.some((one) => one.tag === tag))) return;
+      reactor.onTurn = undefined;
+      resolve(act());
+    };
+  });
+  for (const { peer } of clients) peer.write('request');
+  return acted;
+}
+
+function putReads({ reactor, file }: Bench, offset: number): number[] {
+  return Array.from({ length: READS }, (_, i) =>
+    reactor.put({
+      op: READ,
+      target: file,
+      buffer: i * PIECE,
+      length: PIECE,
+      offset: offset + i * PIECE,
+    }),
+  );
+}
+
+/** Hands over what was put, and says how many completions each call brought. */
+function submitAll(reactor: RawReactor): number[] {
+  const counts: number[] = [];
+  for (;;) {
+    const count = reactor.submit();
+    if (count === 0) return counts;
+    counts.push(count);
+  }
+}
+
+for (const direct of [true, false]) {
+  const how = direct ? 'with O_DIRECT' : 'out of the page cache';
+
+  t.test(`${how}, reads of one client come back in groups of ${GROUP}, in their order`, async (t) => {
+    const all = await bench(t, direct);
+    const { reactor, client } = all;
+    const { counts, tags } = await inTurn(reactor, [client], () => {
+      const tags = putReads(all, 0);
+      return { tags, counts: submitAll(reactor) };
+    });
+    t.same(counts, [GROUP, GROUP, READS - 2 * GROUP]);
+    t.same(
+      reactor.done.slice(-READS),
+      tags.map((tag) => ({ op: READ, tag, result: PIECE })),
+    );
+  });
+
+  t.test(`${how}, those that come meanwhile are read behind those that were there`, async (t) => {
+    const all = await bench(t, direct);
+    const { reactor, client } = all;
+    const tags = await inTurn(reactor, [client], () => {
+      const tags = putReads(all, 0);
+      t.equal(reactor.submit(), GROUP);
+      tags.push(...putReads(all, 0));
+      t.same(submitAll(reactor), [GROUP, GROUP, GROUP, GROUP]);
+      return tags;
+    });
+    t.same(
+      reactor.done.slice(-2 * READS).map(({ tag }) => tag),
+      tags,
+    );
+  });
+
+  t.test(`${how}, reads of two clients come back together`, async (t) => {
+    const all = await bench(t, direct);
+    const other = await connect(t, all.reactor);
+    const counts = await inTurn(all.reactor, [all.client, other], () => {
+      putReads(all, 0);
+      return submitAll(all.reactor);
+    });
+    t.same(counts, [READS], 'each of them has others to wait for');
+  });
+
+  t.test(`${how}, a read that was put off can be given up`, async (t) => {
+    const all = await bench(t, direct);
+    const { reactor, client } = all;
+    const tags = await inTurn(reactor, [client], () => {
+      const tags = putReads(all, 0);
+      reactor.put({ op: CANCEL, tag: tags[GROUP]! });
+      reactor.put({ op: CANCEL, tag: tags[READS - 1]! });
+      reactor.put({ op: CANCEL, tag: 77_777 });
+      submitAll(reactor);
+      return tags;
+    });
+    const results = await Promise.all(tags.map((tag) => reactor.result(tag)));
+    t.same(
+      results,
+      tags.map((_, i) => (i === GROUP || i === READS - 1 ? ECANCELED : PIECE)),
+    );
+  });
+
+  t.test(`${how}, what is put off is read though nobody asks for more`, async (t) => {
+    const all = await bench(t, direct);
+    const { reactor, client } = all;
+    const tags = await inTurn(reactor, [client], () => {
+      const tags = putReads(all, DATA_OFFSET);
+      reactor.push();
+      return tags;
+    });
+    t.same(
+      await Promise.all(tags.map((tag) => reactor.result(tag))),
+      tags.map(() => PIECE),
+    );
+    t.ok(reactor.bytes.subarray(0, READS * PIECE).equals(pattern(READS * PIECE, 1)));
+  });
+
+  t.test(`${how}, what is put off when the reactor closes is dropped`, async (t) => {
+    const all = await bench(t, direct);
+    const { reactor, client } = all;
+    await inTurn(reactor, [client], () => {
+      putReads(all, DATA_OFFSET);
+      reactor.push();
+      void reactor.close();
+    });
+    await reactor.close();
+    t.notOk(reactor.done.some(({ result }) => result < 0));
+  });
+}
+
+t.test('reads that are not done at once after all do not wait for each other', async (t) => {
+  const all = await bench(t, true);
+  const { reactor, client } = all;
+  const { tags, underWay } = await inTurn(reactor, [client], () => {
+    const tags = putReads(all, DATA_OFFSET);
+    const counts = submitAll(reactor);
+    return { tags, underWay: READS - counts.reduce((sum, count) => sum + count, 0) };
+  });
+  const results = await Promise.all(tags.map((tag) => reactor.result(tag)));
+  t.same(
+    results,
+    tags.map(() => PIECE),
+  );
+  t.ok(reactor.bytes.subarray(0, READS * PIECE).equals(pattern(READS * PIECE, 1)));
+  t.comment(`${underWay} were under way when the call came back`);
+});
