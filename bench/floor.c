@@ -75,9 +75,11 @@ enum {
   kRequestBytes = sizeof(struct RequestHead),
   kIntakeBytes = 64 << 10,
   kSendBuffer = 4 << 20,
-  kShortestQueue = 96 << 10,  // of unread replies, bytes; this and the next two as in addon/gather.h
-  kMostRead = 96 << 10,
+  kShortestQueue = 96 << 10,  // of unread replies, bytes; these as in addon/gather.h and read_groups.h
+  kMostRead = 512 << 10,
   kLooks = 32,
+  kFew = 2,
+  kGroup = 8,
   kMostMark = kSendBuffer / 2,      // a quarter of what the kernel makes of it
   kMostLooks = 1000,                // of one that spins, a millisecond about
   kTransmissionFlags = 1 | 1 << 8,  // there are flags; several connections see the same
@@ -118,6 +120,9 @@ struct Connection {
   bool local;  // over a Unix socket
   int mark;    // a reader with no more than that to read makes the socket writable
   int looks, longest;
+  double part;   // of the longest queue, which the mark is
+  int sent;      // replies since the last look at the queue
+  bool awaited;  // until the next reply
 };
 
 struct Thread {
@@ -288,13 +293,19 @@ static void await(const struct Thread* thread, long n) {
   }
 }
 
-static void carry_out(const struct Thread* thread, struct Connection** connections, int count) {
+static int least(int a, int b) {
+  return a < b ? a : b;
+}
+
+// Requests `start` to `end` of each.
+static void carry_out(const struct Thread* thread, struct Connection** connections, int count, int start,
+                      int end) {
   static __thread struct iocb blocks[kBatch];
   static __thread struct iocb* batch[kBatch];
   long n = 0;
   for (int i = 0; i < count; i++) {
     const struct Connection* from = connections[i];
-    for (int r = 0; r < from->count; r++) {
+    for (int r = start; r < least(end, from->count); r++) {
       const struct Request* request = &from->requests[r];
       struct iocb* block = &blocks[n];
       memset(block, 0, sizeof *block);
@@ -319,11 +330,25 @@ static void set_send_buffer(int fd, int bytes) {
   setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
 }
 
-static void reply(struct Connection* to) {
+// How much is unread. Of TCP sockets the queue is empty.
+static int queued(const struct Connection* to) {
+  int bytes = 0;
+  return to->local && ioctl(to->fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
+}
+
+// A reader that has run dry before this should have been let to read less.
+static void learn(struct Connection* of, bool in_time) {
+  of->awaited = false;
+  of->part += in_time ? -1.0 / 1024 : 1.0 / 256;
+  of->part = of->part < 0.25 ? 0.25 : of->part > 0.75 ? 0.75 : of->part;
+}
+
+static void reply(struct Connection* to, int start, int end) {
+  if (to->awaited) learn(to, queued(to) > 0);
   struct iovec vectors[2 * kDepth];
   struct msghdr message = {.msg_iov = vectors};
   size_t bytes = 0;
-  for (int r = 0; r < to->count; r++) {
+  for (int r = start; r < least(end, to->count); r++) {
     struct Request* request = &to->requests[r];
     const bool reads = request->command == kCommandRead;
     size_t length = sizeof request->reply.simple;
@@ -371,29 +396,36 @@ static void listen_for(struct Connection* from, uint32_t events) {
   if (epoll_ctl(from->thread->epoll, EPOLL_CTL_MOD, from->fd, &event) != 0) fail("epoll_ctl");
 }
 
-// Lets requests gather while the client has replies to read, much as aionbd does (addon/gather.h). Of TCP
-// sockets the queue is empty.
+// Lets requests gather while the client has replies to read, much as aionbd does (addon/gather.h).
 static void gather(struct Connection* from) {
-  int queued = 0;
-  if (!from->local || ioctl(from->fd, SIOCOUTQ, &queued) != 0 || queued < kShortestQueue) return;
-  if (queued > from->longest) from->longest = queued;
+  const int sent = from->sent;
+  from->sent = 0;
+  if (sent > kFew) return;
+  const int unread = queued(from);
+  if (unread < kShortestQueue) return;
+  if (unread > from->longest) from->longest = unread;
   if (++from->looks >= kLooks || from->mark == 0) {
-    const int part = from->longest / 4 * 3, rest = from->longest - kMostRead;
+    const int part = (int)(from->longest * from->part), rest = from->longest - kMostRead;
     from->mark = part > rest ? part : rest;
     if (from->mark > kMostMark) from->mark = kMostMark;
     from->looks = from->longest = 0;
     set_send_buffer(from->fd, from->mark * 2);  // doubled by the kernel, of which a quarter is the mark
   }
-  if (queued <= from->mark || queued - from->mark > kMostRead) return;
+  if (unread <= from->mark || unread - from->mark > kMostRead) return;
   struct epoll_event ignored;
   listen_for(from, EPOLLOUT);
+  int came = 0;
   if (spins) {
-    for (int looks = 0; looks < kMostLooks && epoll_wait(from->thread->epoll, &ignored, 1, 0) == 0; looks++)
-      sched_yield();
+    for (int looks = 0; looks < kMostLooks && came == 0; looks++) {
+      came = epoll_wait(from->thread->epoll, &ignored, 1, 0);
+      if (came == 0) sched_yield();
+    }
   } else {
-    epoll_wait(from->thread->epoll, &ignored, 1, 1);
+    came = epoll_wait(from->thread->epoll, &ignored, 1, 1);
   }
   listen_for(from, EPOLLIN);
+  from->awaited = came > 0;
+  if (came == 0) learn(from, false);
 }
 
 static void drop(struct Connection* gone) {
@@ -406,11 +438,17 @@ static void drop(struct Connection* gone) {
 // Does all requests of these connections, and then those for which there was no room.
 static void work(const struct Thread* thread, struct Connection** ready, int count) {
   while (count > 0) {
-    if (with_file) carry_out(thread, ready, count);
+    // Reads of a single client in groups, all else in one go.
+    const bool grouped = count == 1 && ready[0]->requests[0].command == kCommandRead;
+    const int all = grouped ? ready[0]->count : kDepth, group = grouped ? kGroup : kDepth;
+    for (int start = 0; start < all; start += group) {
+      if (with_file) carry_out(thread, ready, count, start, start + group);
+      for (int i = 0; i < count; i++) reply(ready[i], start, start + group);
+    }
     int more = 0;
     for (int i = 0; i < count; i++) {
       struct Connection* to = ready[i];
-      reply(to);
+      to->sent += to->count;
       if (to->payload_missing > 0) {
         to->requests[0] = to->requests[to->count];
         to->second_half = !to->second_half;
@@ -509,6 +547,7 @@ int main(int argc, char** argv) {
     if (accepted->fd < 0) fail("accept");
     const int one = 1;
     setsockopt(accepted->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    accepted->part = 0.75;
     accepted->local = strncmp(argv[3], "unix:", 5) == 0;
     if (accepted->local) set_send_buffer(accepted->fd, kSendBuffer);
     if (!shake_hands(accepted)) {
