@@ -16,6 +16,7 @@ struct Counters {
   double receive_calls = 0;
   double sent_bytes = 0;
   double send_calls = 0;
+  double reader_waits = 0;  // for a client to read its replies
 };
 
 inline constexpr size_t kCounterCells = 16;

@@ -60,8 +60,11 @@ class LowWater {
 
   // A queue that long was seen. Returns a mark to set from now on, or 0 for that which is set.
   int look(int queued_bytes);
-  // The reader was waited for. In time: it had something left to read when its next replies came.
+  // The reader was waited for. In time: it came to the mark, and had something left to read when its next
+  // replies came.
   void waited(bool in_time);
+  // Whether a reader that is late could not have been told of earlier.
+  bool is_highest() const { return part_ >= kHighest; }
   void set(int mark_bytes) { mark_bytes_ = mark_bytes; }
   // 0: none is set.
   int mark_bytes() const { return mark_bytes_; }
@@ -78,10 +81,10 @@ class LowWater {
   // What a reader takes a tenth of a millisecond or two for.
   static constexpr int kMostReadBytes = 512 << 10;
   static constexpr int kLooks = 32;
-  // Parts of the longest queue. Being late in one of five times costs less than what gathers meanwhile is
-  // worth, and the step up is four of those down. Much larger steps overshoot, since a mark stays for a
-  // while.
-  static constexpr double kHighest = 0.75, kLowest = 0.25;
+  // Parts of the longest queue; a socket's buffer is four times the mark. Being late in one of five times
+  // costs less than what gathers meanwhile is worth, and the step up is four of those down. Much larger steps
+  // overshoot, since a mark stays for a while.
+  static constexpr double kHighest = 0.75, kLowest = 1.0 / 3;
   static constexpr double kStepUp = 1.0 / 256, kStepDown = kStepUp / 4;
 
   const int most_bytes_;

@@ -45,6 +45,7 @@ int Memory::release(double offset, double bytes) {
 }
 
 int Memory::allow_huge_pages(double offset, double bytes, bool allowed) {
+  if (mapped_ < kHugePageBytes) return 0;
   if (!(offset >= 0 && bytes >= 0 && offset + bytes <= static_cast<double>(mapped_))) return -EFAULT;
   const size_t start = round_up(static_cast<size_t>(offset), kHugePageBytes);
   const size_t end = static_cast<size_t>(offset + bytes) / kHugePageBytes * kHugePageBytes;

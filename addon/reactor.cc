@@ -163,6 +163,7 @@ bool Reactor::gather(uint64_t now) {
   Connection* connection = open_connection(number);
   heard_from_ = kNobody;
   times_heard_ = 0;
+  awaited_ = kNobody;
   const double unread = connection ? connection->unread() : 0;
   const size_t sent = connection ? connection->take_sent() : 0;
   if (unread < UnreadReplies::kSome) return !many;
@@ -177,17 +178,22 @@ void Reactor::await_reader(int number, Connection& connection, uint64_t now) {
   if (!connection.lower_water()) return;
   const uint64_t key = key_of(Source::kConnection, number);
   watch(connection.fd(), EPOLLOUT | EPOLLRDHUP | EPOLLET, key, EPOLL_CTL_MOD);
+  awaited_ = number;
+  reached_mark_ = false;
   const bool came = poll_events(kLongestWaitMs) > 0;
+  counters_->reader_waits++;
   // Whoever sleeps next would not be told again of I/O that has ended meanwhile.
   harvest();
   // What has come from the client meanwhile is an edge once more.
   watch(connection.fd(), EPOLLIN | EPOLLRDHUP | EPOLLET, key, EPOLL_CTL_MOD);
-  in_time_.woke(now_ns(), came && !connection.ran_dry());
-  if (came) {
-    awaited_ = number;
-  } else {
+  if (!came) {
     connection.waited(false);
+    in_time_.woke(now_ns(), false);
+  } else if (reached_mark_ && connection.has_highest_water()) {
+    in_time_.woke(now_ns(), !connection.ran_dry());
   }
+  // Anything else that has come says nothing of the mark.
+  if (!reached_mark_) awaited_ = kNobody;
 }
 
 // Looks for events without sleeping. True if there are any.
@@ -241,6 +247,7 @@ int Reactor::poll_events(int timeout_ms) {
         Connection* connection = open_connection(number);
         if (!connection) break;
         if (what & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) connection->hung_up = true;
+        if ((what & EPOLLOUT) && number == awaited_) reached_mark_ = true;
         if (what & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
           connection->readable = true;
           receive(number);

@@ -175,8 +175,10 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   static constexpr int kNobody = -1, kSeveral = -2;
   int heard_from_ = kNobody;
   unsigned times_heard_ = 0;
-  int awaited_ = kNobody;  // the reader that we have waited for, until its next replies leave
-  bool in_turn_ = false;   // within on_turn_
+  // The reader that we have waited for and that came to its mark, until the turn that this leads to is over.
+  int awaited_ = kNobody;
+  bool reached_mark_ = false;
+  bool in_turn_ = false;  // within on_turn_
   WakeCallback on_wake_;
   TurnCallback on_turn_;
   ClosedCallback on_closed_;

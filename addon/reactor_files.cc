@@ -96,9 +96,11 @@ void Reactor::start_file_io(const Submission& entry) {
   route(request);
 }
 
-// A read that is probably done at once, in a turn of a single client.
+// A read that is probably done at once, in a turn of a single client that may have been waited for.
 bool Reactor::goes_in_groups(const IoRequest& request) {
-  if (request.op != Op::kRead || !in_turn_ || heard_from_ < 0) return false;
+  if (request.op != Op::kRead || !in_turn_) return false;
+  const Connection* client = open_connection(heard_from_);
+  if (!client || !client->tells_of_water()) return false;
   const File& target = files_[request.file];
   return target.direct ? !target.promptness.wants_signals() : target.nowait_reads;
 }
@@ -108,9 +110,10 @@ void Reactor::fill_group() {
   while (groups_.next(&request)) route(request);
 }
 
-// Nothing has come back that would have TypeScript ask for more, so the reads that are left are started now.
+// Reads that are left are started now, unless something has come back that will have TypeScript ask for more:
+// it does so within a turn only.
 void Reactor::start_put_off() {
-  while (pending_.empty() && groups_.has_more()) {
+  while (groups_.has_more() && (!in_turn_ || pending_.empty())) {
     groups_.begin();
     fill_group();
     harvest();

@@ -66,8 +66,13 @@ class Connection {
   // epoll can tell. False where that can't be had, or where there is too little to read: then nobody should
   // wait.
   bool lower_water();
-  // We have waited for that. In time: the other side had something left to read when its next replies came.
+  // We have waited for that. In time: it has come, and the other side had something left to read when its
+  // next replies came.
   void waited(bool in_time) { low_water_.waited(in_time); }
+  // Whether it could not have come earlier.
+  bool has_highest_water() const { return low_water_.is_highest(); }
+  // Whether lower_water() can be had at all.
+  bool tells_of_water() const { return full_buffer_bytes_ > 0; }
   // How many replies have left since this was asked last.
   size_t take_sent() { return unread_.take_lately(); }
   // Whether the other side has read everything.

@@ -435,11 +435,18 @@ static void drop(struct Connection* gone) {
   free(gone);
 }
 
+static bool only_reads(const struct Connection* of) {
+  for (int r = 0; r < of->count; r++) {
+    if (of->requests[r].command != kCommandRead) return false;
+  }
+  return of->local;
+}
+
 // Does all requests of these connections, and then those for which there was no room.
 static void work(const struct Thread* thread, struct Connection** ready, int count) {
   while (count > 0) {
-    // Reads of a single client in groups, all else in one go.
-    const bool grouped = count == 1 && ready[0]->requests[0].command == kCommandRead;
+    // What a single client reads in groups, all else in one go.
+    const bool grouped = with_file && count == 1 && only_reads(ready[0]);
     const int all = grouped ? ready[0]->count : kDepth, group = grouped ? kGroup : kDepth;
     for (int start = 0; start < all; start += group) {
       if (with_file) carry_out(thread, ready, count, start, start + group);

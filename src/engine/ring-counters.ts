@@ -15,6 +15,8 @@ export const RING_RECEIVED_BYTES = 5;
 export const RING_RECEIVE_CALLS = 6;
 export const RING_SENT_BYTES = 7;
 export const RING_SEND_CALLS = 8;
+/** Times that a client was waited for to read its replies, so that its requests gather. */
+export const RING_READER_WAITS = 9;
 
 /** Doubles that a reactor needs: whole cache lines. */
 export const RING_CELLS = 16;

@@ -11,11 +11,19 @@ const FRAMES_PER_CHUNK = LARGEST_BLOCK_BYTES / FRAME_BYTES;
 const CLASSES = CHUNK_SHIFT - FRAME_SHIFT + 1;
 const NONE = -1;
 
-/** Looks at a chunk, one a second, that find nothing taken from it and nothing given back, before its memory goes. */
+/** Frames in a huge page, as a shift. */
+const HUGE_PAGE_SHIFT = 9;
+/** Looks at a huge page, one a second, that find nothing taken from it and nothing given back, before its memory goes. */
 const QUIET_LOOKS = 10;
-/** Given back in one look at most: about half a millisecond's work. */
-const MOST_RELEASED_BYTES = 8 * 1024 * 1024;
+/** Huge pages given back in one look at most: about half a millisecond's work. */
+const MOST_RELEASED_PAGES = 4;
+/** Stops after a page with that many pieces, about. */
 const MOST_RELEASES = 64;
+
+interface Piece {
+  readonly start: number;
+  end: number;
+}
 
 /** Takes memory that nobody uses; what is in it afterwards is unspecified. */
 export interface Releaser {
@@ -38,10 +46,11 @@ export class Slab {
   readonly #chunkClass: Int8Array;
   readonly #chunkFreeHead: Int32Array;
   readonly #chunkUsed: Int32Array;
-  /** Looks since a block of the chunk was taken or given; 0: what is free in it has not been touched since it was released. */
-  readonly #chunkQuiet: Uint8Array;
-  /** By huge page of memory: 1 while a part of it is released, which the kernel may not fill up again by itself. */
-  readonly #hugePageSparse: Uint8Array;
+  readonly #baseFrame: number;
+  /** By huge page of memory: looks since a block in it was taken or given; 0: not since it was released, or never. */
+  readonly #pageQuiet: Uint8Array;
+  /** By huge page: 1 while a part of it is released, which the kernel may not fill up by itself. */
+  readonly #pageSparse: Uint8Array;
   /** Chunks of one class that have free blocks, or unused chunks: doubly linked. */
   readonly #chunkNext: Int32Array;
   readonly #chunkPrevious: Int32Array;
@@ -58,8 +67,13 @@ export class Slab {
     this.#chunkClass = new Int8Array(chunks).fill(NONE);
     this.#chunkFreeHead = new Int32Array(chunks).fill(NONE);
     this.#chunkUsed = new Int32Array(chunks);
-    this.#chunkQuiet = new Uint8Array(chunks);
-    this.#hugePageSparse = new Uint8Array(Math.ceil((base + this.totalBytes) / HUGE_PAGE_BYTES));
+    this.#baseFrame = base / FRAME_BYTES;
+    const pages = Math.ceil((base + this.totalBytes) / HUGE_PAGE_BYTES);
+    this.#pageQuiet = new Uint8Array(pages);
+    this.#pageSparse = new Uint8Array(pages);
+    // Whoever uses what lies around the slab brings the huge pages that both are in.
+    if (base % HUGE_PAGE_BYTES !== 0) this.#pageQuiet[Math.floor(base / HUGE_PAGE_BYTES)] = 1;
+    if ((base + this.totalBytes) % HUGE_PAGE_BYTES !== 0) this.#pageQuiet[pages - 1] = 1;
     this.#chunkNext = new Int32Array(chunks).fill(NONE);
     this.#chunkPrevious = new Int32Array(chunks).fill(NONE);
     for (let chunk = chunks - 1; chunk >= 0; chunk--) {
@@ -93,7 +107,7 @@ export class Slab {
     const next = this.#nextFree[frame]!;
     this.#chunkFreeHead[chunk] = next;
     this.#chunkUsed[chunk]!++;
-    this.#chunkQuiet[chunk] = 1;
+    this.#touch(frame, 1 << size);
     if (next === NONE) this.#unlink(chunk, size);
     this.#freeBytes -= FRAME_BYTES << size;
     return this.#base + frame * FRAME_BYTES;
@@ -109,7 +123,7 @@ export class Slab {
     this.#nextFree[frame] = this.#chunkFreeHead[chunk]!;
     this.#chunkFreeHead[chunk] = frame;
     this.#chunkUsed[chunk]!--;
-    this.#chunkQuiet[chunk] = 1;
+    this.#touch(frame, 1 << size);
     this.#freeBytes += FRAME_BYTES << size;
     if (wasFull) this.#link(chunk, size);
     // The last chunk of a class is kept, or a single request at a time would cut and give it back each time.
@@ -123,124 +137,79 @@ export class Slab {
   }
 
   /**
-   * Gives back memory that is free and has not been used for a while. Call it once a second: chunks that have been left
-   * alone for ten of its calls are released, a bounded number of bytes a call, and once until they are used again.
+   * Gives back memory that is free and has not been used for a while. Call it once a second: what is free of a huge page
+   * of which nothing has been taken or given back for ten of its calls is released, a bounded number of bytes a call, and
+   * once until something of it is used again. Of a huge page that goes in part the kernel may make none until then: it
+   * would fill it up within a minute, without anybody's use of it.
    */
   releaseQuiet(to: Releaser): void {
-    let bytes = 0;
-    let releases = 0;
-    // Chunks that lie side by side and are free go in one piece.
-    let start = 0;
-    let end = 0;
-    for (let chunk = 0; chunk < this.#chunkQuiet.length; chunk++) {
-      const quiet = this.#chunkQuiet[chunk]!;
+    let pages = 0;
+    let pieces = 0;
+    for (let page = 0; page < this.#pageQuiet.length; page++) {
+      const quiet = this.#pageQuiet[page]!;
       if (quiet === 0) continue;
       if (quiet <= QUIET_LOOKS) {
-        this.#chunkQuiet[chunk] = quiet + 1;
+        this.#pageQuiet[page] = quiet + 1;
+        this.#allowHugePage(page, true, to);
         continue;
       }
-      if (bytes >= MOST_RELEASED_BYTES || releases >= MOST_RELEASES) continue;
-      this.#chunkQuiet[chunk] = 0;
-      const from = this.#base + chunk * LARGEST_BLOCK_BYTES;
-      if (this.#chunkUsed[chunk] !== 0) {
-        releases += this.#releaseFree(chunk, to);
-        continue;
-      }
-      if (from !== end) {
-        if (end > start) this.#release(start, end, to);
-        start = from;
-        releases++;
-      }
-      end = from + LARGEST_BLOCK_BYTES;
-      bytes += LARGEST_BLOCK_BYTES;
-    }
-    if (end > start) this.#release(start, end, to);
-    this.#allowHugePages(to);
-  }
-
-  /**
-   * Releases from `start` to `end`. Of huge pages that lie in there in part the kernel is told first not to make huge
-   * pages any more: it would give back what has just been taken, without anybody's use of it.
-   */
-  #release(start: number, end: number, to: Releaser): void {
-    for (const edge of [start, end]) {
-      const page = Math.floor(edge / HUGE_PAGE_BYTES);
-      if (edge % HUGE_PAGE_BYTES === 0 || this.#hugePageSparse[page] === 1) continue;
-      this.#hugePageSparse[page] = 1;
-      to.allowHugePages(page * HUGE_PAGE_BYTES, HUGE_PAGE_BYTES, false);
-      this.#releaseUntouched(page, start, end, to);
-    }
-    to.release(start, end - start);
-  }
-
-  /**
-   * The kernel filled a huge page up when the first byte of it was used; so chunks of it go that nobody has taken yet.
-   * Those from `start` to `end` are about to.
-   */
-  #releaseUntouched(page: number, start: number, end: number, to: Releaser): void {
-    const endChunk = this.#endOfHugePage(page);
-    for (let chunk = this.#startOfHugePage(page); chunk < endChunk; chunk++) {
-      const from = this.#base + chunk * LARGEST_BLOCK_BYTES;
-      if (from >= start && from < end) continue;
-      if (this.#isUntouched(chunk)) to.release(from, LARGEST_BLOCK_BYTES);
+      if (pages >= MOST_RELEASED_PAGES || pieces >= MOST_RELEASES) continue;
+      this.#pageQuiet[page] = 0;
+      pages++;
+      pieces += this.#releasePage(page, to);
     }
   }
 
-  /** Huge pages again where every chunk has been used since, or where nothing is left to make them of. */
-  #allowHugePages(to: Releaser): void {
-    for (let page = 0; page < this.#hugePageSparse.length; page++) {
-      if (this.#hugePageSparse[page] === 0) continue;
-      const start = this.#startOfHugePage(page);
-      const end = this.#endOfHugePage(page);
-      let used = true;
-      // What lies beside the slab is somebody else's, and in use.
-      let empty =
-        page * HUGE_PAGE_BYTES >= this.#base && (page + 1) * HUGE_PAGE_BYTES <= this.#base + this.totalBytes;
-      for (let chunk = start; chunk < end; chunk++) {
-        if (this.#chunkQuiet[chunk] === 0) used = false;
-        if (!this.#isUntouched(chunk)) empty = false;
-      }
-      if (!used && !empty) continue;
-      this.#hugePageSparse[page] = 0;
-      to.allowHugePages(page * HUGE_PAGE_BYTES, HUGE_PAGE_BYTES, true);
+  /** Releases what is free of a huge page. Returns in how many pieces. */
+  #releasePage(page: number, to: Releaser): number {
+    const start = page * HUGE_PAGE_BYTES;
+    const end = start + HUGE_PAGE_BYTES;
+    const pieces = this.#freePieces(start, end);
+    if (pieces.length === 0) return 0;
+    this.#allowHugePage(page, pieces[0]!.start === start && pieces[0]!.end === end, to);
+    for (const piece of pieces) to.release(piece.start, piece.end - piece.start);
+    return pieces.length;
+  }
+
+  #allowHugePage(page: number, allowed: boolean, to: Releaser): void {
+    const sparse = allowed ? 0 : 1;
+    if (this.#pageSparse[page] === sparse) return;
+    this.#pageSparse[page] = sparse;
+    to.allowHugePages(page * HUGE_PAGE_BYTES, HUGE_PAGE_BYTES, allowed);
+  }
+
+  /** What is free from `start` to `end`, chunks that nobody has taken yet included: in order, and neighbours in one. */
+  #freePieces(start: number, end: number): Piece[] {
+    const pieces: Piece[] = [];
+    const add = (from: number, bytes: number): void => {
+      const piece = { start: Math.max(from, start), end: Math.min(from + bytes, end) };
+      if (piece.end <= piece.start) return;
+      const last = pieces.at(-1);
+      if (last?.end === piece.start) last.end = piece.end;
+      else pieces.push(piece);
+    };
+    const first = Math.max(0, Math.floor((start - this.#base) / LARGEST_BLOCK_BYTES));
+    const endChunk = Math.min(this.#chunkUsed.length, Math.ceil((end - this.#base) / LARGEST_BLOCK_BYTES));
+    for (let chunk = first; chunk < endChunk; chunk++) {
+      if (this.#chunkUsed[chunk] === 0) add(this.#base + chunk * LARGEST_BLOCK_BYTES, LARGEST_BLOCK_BYTES);
+      else for (const block of this.#freeBlocks(chunk)) add(block, FRAME_BYTES << this.#chunkClass[chunk]!);
     }
+    return pieces;
   }
 
-  /** Nothing of it is taken, and nothing has been since it was released. */
-  #isUntouched(chunk: number): boolean {
-    return this.#chunkQuiet[chunk] === 0 && this.#chunkUsed[chunk] === 0;
-  }
-
-  /** The first chunk of which something lies in a huge page. */
-  #startOfHugePage(page: number): number {
-    return Math.max(0, Math.floor((page * HUGE_PAGE_BYTES - this.#base) / LARGEST_BLOCK_BYTES));
-  }
-
-  /** The one behind the last of which something lies in a huge page. */
-  #endOfHugePage(page: number): number {
-    const end = Math.ceil(((page + 1) * HUGE_PAGE_BYTES - this.#base) / LARGEST_BLOCK_BYTES);
-    return Math.min(this.#chunkQuiet.length, end);
-  }
-
-  /** Releases the free blocks of a chunk in which others are taken. Returns in how many pieces. */
-  #releaseFree(chunk: number, to: Releaser): number {
-    const blockBytes = FRAME_BYTES << this.#chunkClass[chunk]!;
+  /** The free blocks of a chunk of which others are taken, in order. */
+  #freeBlocks(chunk: number): number[] {
     const free: number[] = [];
     for (let frame = this.#chunkFreeHead[chunk]!; frame !== NONE; frame = this.#nextFree[frame]!)
       free.push(this.#base + frame * FRAME_BYTES);
-    free.sort((a, b) => a - b);
-    let pieces = 0;
-    for (let i = 0; i < free.length; ) {
-      const start = free[i]!;
-      let end = start;
-      while (free[i] === end) {
-        end += blockBytes;
-        i++;
-      }
-      this.#release(start, end, to);
-      pieces++;
-    }
-    return pieces;
+    return free.sort((a, b) => a - b);
+  }
+
+  /** Something of these frames of the slab has been taken or given back. */
+  #touch(frame: number, frames: number): void {
+    const first = this.#baseFrame + frame;
+    this.#pageQuiet[first >> HUGE_PAGE_SHIFT] = 1;
+    this.#pageQuiet[(first + frames - 1) >> HUGE_PAGE_SHIFT] = 1;
   }
 
   /** Divides an unused chunk into blocks of one class. */

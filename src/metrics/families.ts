@@ -195,6 +195,12 @@ export const FAMILIES: readonly Family<BoundedSnapshot>[] = [
   perReactor('sent_bytes_total', 'counter', 'Bytes sent to clients.', (r) => r.sentBytes),
   perReactor('receive_calls_total', 'counter', 'System calls that receive.', (r) => r.receiveCalls),
   perReactor('send_calls_total', 'counter', 'System calls that send.', (r) => r.sendCalls),
+  perReactor(
+    'reader_waits_total',
+    'counter',
+    'Times that a client was waited for to read its replies, so that its requests gather.',
+    (r) => r.readerWaits,
+  ),
   perReactor('buffer_bytes', 'gauge', 'Memory for data in flight.', (r) => r.bufferBytes),
   perReactor(
     'buffer_used_bytes',

@@ -197,6 +197,8 @@ export interface ReactorSnapshot {
   readonly receiveCalls: number;
   /** System calls that send. */
   readonly sendCalls: number;
+  /** Times that a client was waited for to read its replies, so that its requests gather. */
+  readonly readerWaits: number;
   /** Memory for data in flight. */
   readonly bufferBytes: number;
   /** Of it in use. */

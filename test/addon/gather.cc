@@ -73,8 +73,8 @@ void learn_the_mark() {
     }
     return water.mark_bytes();
   };
-  expect(settle([](int) { return true; }) < 120 * KiB, "it falls while readers are never late");
-  expect(settle([](int) { return true; }) >= 100 * KiB, "to a quarter of the queue");
+  expect(settle([](int) { return true; }) < 160 * KiB, "it falls while readers are never late");
+  expect(settle([](int) { return true; }) >= 133 * KiB, "to a third of the queue");
   expect(settle([](int) { return false; }) > 260 * KiB, "it rises while they are");
   expect(settle([](int) { return false; }) <= 300 * KiB, "to three quarters");
   // A reader that runs dry below half of the queue.

@@ -3,6 +3,7 @@
 import { closeSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { RING_CELLS, RING_IO_SUBMITTED } from '../../src/engine/ring-counters.js';
 import { pattern, scratch } from '../support/files.js';
 import { addFile } from './open.js';
 import { CANCEL, ECANCELED, KiB, MiB, openReactor, type RawReactor, READ, RECV } from './reactor.js';
@@ -16,6 +17,7 @@ const AT_ONCE = 300;
 const DATA_OFFSET = 64 * MiB;
 
 interface Bench {
+  readonly counters: Float64Array;
   readonly reactor: RawReactor;
   readonly file: number;
   readonly client: Connected;
@@ -26,7 +28,8 @@ interface Bench {
  * not, without all is read at once.
  */
 async function bench(t: Test, direct: boolean): Promise<Bench> {
-  const reactor = openReactor(t);
+  const counters = new Float64Array(new SharedArrayBuffer(RING_CELLS * 8));
+  const reactor = openReactor(t, { counters });
   const path = join(scratch(t), 'disk');
   const fd = openSync(path, 'w+');
   const length = READS * PIECE;
@@ -42,7 +45,7 @@ async function bench(t: Test, direct: boolean): Promise<Bench> {
     reactor.submit();
     if (reactor.done.at(-1)?.tag !== tag) t.fail('a read that should be done at once has to wait');
   }
-  return { reactor, file, client: await connect(t, reactor) };
+  return { counters, reactor, file, client: await connect(t, reactor) };
 }
 
 /** Lets `act` happen in the turn in which bytes of all these clients have come. */
@@ -162,26 +165,64 @@ for (const direct of [true, false]) {
     t.ok(reactor.bytes.subarray(0, READS * PIECE).equals(pattern(READS * PIECE, 1)));
   });
 
-  t.test(`${how}, what is put off when the reactor closes is dropped`, async (t) => {
+  t.test(
+    `${how}, what is put off is read though the turn takes long and others submit behind it`,
+    async (t) => {
+      const all = await bench(t, direct);
+      const { reactor, client } = all;
+      const tags = await inTurn(reactor, [client], () => {
+        const tags = putReads(all, 0);
+        reactor.push();
+        // Longer than the reactor stays.
+        const leave = performance.now() + 5;
+        while (performance.now() < leave);
+        return tags;
+      });
+      await new Promise((resolve) => setImmediate(resolve));
+      const other = reactor.put({ op: READ, target: all.file, buffer: 2 * MiB, length: PIECE, offset: 0 });
+      reactor.submit();
+      t.same(
+        await Promise.all([...tags, other].map((tag) => reactor.result(tag))),
+        [...tags, other].map(() => PIECE),
+      );
+    },
+  );
+
+  t.test(`${how}, what is put off when the reactor closes is not read`, async (t) => {
     const all = await bench(t, direct);
     const { reactor, client } = all;
+    reactor.bytes.fill(0xaa, 0, READS * PIECE);
     await inTurn(reactor, [client], () => {
-      putReads(all, DATA_OFFSET);
+      putReads(all, 0);
       reactor.push();
       void reactor.close();
     });
     await reactor.close();
-    t.notOk(reactor.done.some(({ result }) => result < 0));
+    const { bytes } = reactor;
+    t.ok(bytes.subarray(0, GROUP * PIECE).every((byte) => byte === 0));
+    t.ok(bytes.subarray(GROUP * PIECE, READS * PIECE).every((byte) => byte === 0xaa));
+  });
+
+  t.test(`${how}, reads over TCP come back together`, async (t) => {
+    const all = await bench(t, direct);
+    const client = await connect(t, all.reactor, { tcp: true });
+    const counts = await inTurn(all.reactor, [client], () => {
+      putReads(all, 0);
+      return submitAll(all.reactor);
+    });
+    t.same(counts, [READS], 'nobody waits for such a reader');
   });
 }
 
 t.test('reads that are not done at once after all do not wait for each other', async (t) => {
   const all = await bench(t, true);
-  const { reactor, client } = all;
-  const { tags, underWay } = await inTurn(reactor, [client], () => {
+  const { reactor, client, counters } = all;
+  const before = counters[RING_IO_SUBMITTED]!;
+  const tags = await inTurn(reactor, [client], () => {
     const tags = putReads(all, DATA_OFFSET);
-    const counts = submitAll(reactor);
-    return { tags, underWay: READS - counts.reduce((sum, count) => sum + count, 0) };
+    submitAll(reactor);
+    t.equal(counters[RING_IO_SUBMITTED], before + READS, 'the kernel has them all');
+    return tags;
   });
   const results = await Promise.all(tags.map((tag) => reactor.result(tag)));
   t.same(
@@ -189,5 +230,4 @@ t.test('reads that are not done at once after all do not wait for each other', a
     tags.map(() => PIECE),
   );
   t.ok(reactor.bytes.subarray(0, READS * PIECE).equals(pattern(READS * PIECE, 1)));
-  t.comment(`${underWay} were under way when the call came back`);
 });

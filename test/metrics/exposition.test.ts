@@ -77,6 +77,7 @@ const FULL = snapshotOf({
       receiveCalls: 6,
       sentBytes: 7,
       sendCalls: 8,
+      readerWaits: 9,
       bufferBytes: 9,
       bufferUsedBytes: 10,
       backpressureStops: 11,

@@ -87,6 +87,7 @@ export const connectionOf = (rest: Partial<ConnectionSnapshot>): ConnectionSnaps
 export const reactorOf = (rest: Partial<ReactorSnapshot> = {}): ReactorSnapshot => ({
   index: 0,
   turns: 0,
+  readerWaits: 0,
   ioSubmitCalls: 0,
   ioSubmitted: 0,
   nowaitFallbacks: 0,
