@@ -63,7 +63,7 @@ class LowWater {
   // The reader was waited for. In time: it came to the mark, and had something left to read when its next
   // replies came.
   void waited(bool in_time);
-  // Whether a reader that is late could not have been told of earlier.
+  // Whether a reader that is late could not have been told of much earlier.
   bool is_highest() const { return part_ >= kHighest; }
   void set(int mark_bytes) { mark_bytes_ = mark_bytes; }
   // 0: none is set.

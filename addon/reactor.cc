@@ -102,6 +102,7 @@ void Reactor::on_poll(uv_poll_t* handle, int, int) {
 void Reactor::turn() {
   heard_from_ = kNobody;
   times_heard_ = 0;
+  awaited_ = kNobody;
   poll_events(0);
   uint64_t now = now_ns();
   const uint64_t leave = now + kLongestStayNs;

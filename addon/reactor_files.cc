@@ -113,11 +113,10 @@ void Reactor::fill_group() {
 // Reads that are left are started now, unless something has come back that will have TypeScript ask for more:
 // it does so within a turn only.
 void Reactor::start_put_off() {
-  while (groups_.has_more() && (!in_turn_ || pending_.empty())) {
-    groups_.begin();
-    fill_group();
-    harvest();
-  }
+  if (!groups_.has_more() || (in_turn_ && !pending_.empty())) return;
+  groups_.open();
+  fill_group();
+  harvest();
 }
 
 void Reactor::complete_io(const IoRequest& request, int64_t result) {
@@ -162,6 +161,8 @@ void Reactor::route(const IoRequest& request) {
 }
 
 void Reactor::instead_of_blocking(const IoRequest& request) {
+  // The disk had better know of all reads that it may have to do.
+  groups_.open();
   counters_->nowait_fallbacks++;
   to_workers(request);
 }

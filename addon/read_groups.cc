@@ -5,7 +5,7 @@
 namespace aionbd {
 
 bool ReadGroups::next(IoRequest* request) {
-  if (!has_more() || size_ == kMostReads) return false;
+  if (!has_more() || size_ >= most_) return false;
   size_++;
   *request = put_off_[first_++];
   if (!has_more()) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "io.h"
@@ -14,10 +15,15 @@ namespace aionbd {
 class ReadGroups {
  public:
   // A new group begins.
-  void begin() { size_ = 0; }
+  void begin() {
+    size_ = 0;
+    most_ = kMostReads;
+  }
+  // This group takes all that there are: its first replies have to wait in any case.
+  void open() { most_ = std::numeric_limits<size_t>::max(); }
   // Whether one more read has room in this group, with none waiting in front of it; it is counted then.
   bool admit() {
-    if (has_more() || size_ == kMostReads) return false;
+    if (has_more() || size_ >= most_) return false;
     size_++;
     return true;
   }
@@ -35,6 +41,7 @@ class ReadGroups {
 
  private:
   size_t size_ = 0;
+  size_t most_ = kMostReads;
   std::vector<IoRequest> put_off_;
   size_t first_ = 0;  // those before have been taken
 };

@@ -340,7 +340,7 @@ static int queued(const struct Connection* to) {
 static void learn(struct Connection* of, bool in_time) {
   of->awaited = false;
   of->part += in_time ? -1.0 / 1024 : 1.0 / 256;
-  of->part = of->part < 0.25 ? 0.25 : of->part > 0.75 ? 0.75 : of->part;
+  of->part = of->part < 1.0 / 3 ? 1.0 / 3 : of->part > 0.75 ? 0.75 : of->part;
 }
 
 static void reply(struct Connection* to, int start, int end) {
@@ -424,7 +424,7 @@ static void gather(struct Connection* from) {
     came = epoll_wait(from->thread->epoll, &ignored, 1, 1);
   }
   listen_for(from, EPOLLIN);
-  from->awaited = came > 0;
+  from->awaited = came > 0 && ignored.data.ptr == from;
   if (came == 0) learn(from, false);
 }
 

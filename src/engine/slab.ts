@@ -17,6 +17,8 @@ const HUGE_PAGE_SHIFT = 9;
 const QUIET_LOOKS = 10;
 /** Huge pages given back in one look at most: about half a millisecond's work. */
 const MOST_RELEASED_PAGES = 4;
+/** Huge pages allowed again in one look at most: each changes the kernel's list of mappings. */
+const MOST_ALLOWED = 64;
 /** Stops after a page with that many pieces, about. */
 const MOST_RELEASES = 64;
 
@@ -143,6 +145,7 @@ export class Slab {
    * would fill it up within a minute, without anybody's use of it.
    */
   releaseQuiet(to: Releaser): void {
+    let allowed = 0;
     let pages = 0;
     let pieces = 0;
     for (let page = 0; page < this.#pageQuiet.length; page++) {
@@ -150,7 +153,7 @@ export class Slab {
       if (quiet === 0) continue;
       if (quiet <= QUIET_LOOKS) {
         this.#pageQuiet[page] = quiet + 1;
-        this.#allowHugePage(page, true, to);
+        if (allowed < MOST_ALLOWED && this.#allowHugePage(page, true, to)) allowed++;
         continue;
       }
       if (pages >= MOST_RELEASED_PAGES || pieces >= MOST_RELEASES) continue;
@@ -171,11 +174,13 @@ export class Slab {
     return pieces.length;
   }
 
-  #allowHugePage(page: number, allowed: boolean, to: Releaser): void {
+  /** True if that was not so already. */
+  #allowHugePage(page: number, allowed: boolean, to: Releaser): boolean {
     const sparse = allowed ? 0 : 1;
-    if (this.#pageSparse[page] === sparse) return;
+    if (this.#pageSparse[page] === sparse) return false;
     this.#pageSparse[page] = sparse;
     to.allowHugePages(page * HUGE_PAGE_BYTES, HUGE_PAGE_BYTES, allowed);
+    return true;
   }
 
   /** What is free from `start` to `end`, chunks that nobody has taken yet included: in order, and neighbours in one. */

@@ -125,6 +125,14 @@ void go_in_groups() {
     in_this++;
   }
   expect(wanted == next && next > 180, "and all come");
+  for (uint32_t tag = 0; tag < 30; tag++) groups.put_off(tagged(tag));
+  groups.open();
+  for (uint32_t tag = 0; tag < 30; tag++)
+    expect(groups.next(&request) && request.tag == tag, "an open group takes all");
+  expect(groups.admit(), "and more");
+  groups.begin();
+  for (size_t i = 0; i < ReadGroups::kMostReads; i++) groups.admit();
+  expect(!groups.admit(), "the next one is like any other");
   groups.begin();
   expect(groups.admit(), "a group takes what comes again");
   groups.put_off(tagged(1));

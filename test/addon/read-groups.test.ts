@@ -1,10 +1,11 @@
 // Reads that are done at once go in groups, so that the first replies need not wait for the last read.
 
+import { spawnSync } from 'node:child_process';
 import { closeSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { RING_CELLS, RING_IO_SUBMITTED } from '../../src/engine/ring-counters.js';
-import { pattern, scratch } from '../support/files.js';
+import { RING_CELLS, RING_IO_SUBMITTED, RING_NOWAIT_FALLBACKS } from '../../src/engine/ring-counters.js';
+import { pattern, patternFile, scratch } from '../support/files.js';
 import { addFile } from './open.js';
 import { CANCEL, ECANCELED, KiB, MiB, openReactor, type RawReactor, READ, RECV } from './reactor.js';
 import { type Connected, connect } from './socket.js';
@@ -165,9 +166,9 @@ for (const direct of [true, false]) {
     t.ok(reactor.bytes.subarray(0, READS * PIECE).equals(pattern(READS * PIECE, 1)));
   });
 
-  t.test(
-    `${how}, what is put off is read though the turn takes long and others submit behind it`,
-    async (t) => {
+  for (const others of [false, true]) {
+    const behind = others ? 'and others submit behind it' : 'and nobody asks for more';
+    t.test(`${how}, what is put off is read though the turn takes long ${behind}`, async (t) => {
       const all = await bench(t, direct);
       const { reactor, client } = all;
       const tags = await inTurn(reactor, [client], () => {
@@ -179,14 +180,16 @@ for (const direct of [true, false]) {
         return tags;
       });
       await new Promise((resolve) => setImmediate(resolve));
-      const other = reactor.put({ op: READ, target: all.file, buffer: 2 * MiB, length: PIECE, offset: 0 });
-      reactor.submit();
+      if (others) {
+        tags.push(reactor.put({ op: READ, target: all.file, buffer: 2 * MiB, length: PIECE, offset: 0 }));
+        reactor.submit();
+      }
       t.same(
-        await Promise.all([...tags, other].map((tag) => reactor.result(tag))),
-        [...tags, other].map(() => PIECE),
+        await Promise.all(tags.map((tag) => reactor.result(tag))),
+        tags.map(() => PIECE),
       );
-    },
-  );
+    });
+  }
 
   t.test(`${how}, what is put off when the reactor closes is not read`, async (t) => {
     const all = await bench(t, direct);
@@ -230,4 +233,28 @@ t.test('reads that are not done at once after all do not wait for each other', a
     tags.map(() => PIECE),
   );
   t.ok(reactor.bytes.subarray(0, READS * PIECE).equals(pattern(READS * PIECE, 1)));
+});
+
+t.test('where one read takes a disk those behind it do not wait for their group', async (t) => {
+  const { reactor, client, counters } = await bench(t, false);
+  const path = patternFile(join(scratch(t), 'cold'), READS * MiB, 1);
+  // Only the first page is in the cache, and read-ahead does not reach from one read to the next.
+  const drop = ['sync "$1" && dd if="$1" iflag=nocache count=0', 'drop', path];
+  const dropped = spawnSync('sh', ['-c', ...drop], { encoding: 'utf8' });
+  t.equal(dropped.status, 0, dropped.stderr);
+  const target = addFile(t, reactor, path, false);
+  t.equal(await reactor.one({ op: READ, target, buffer: 0, length: PIECE, offset: 0 }), PIECE);
+  const before = counters[RING_NOWAIT_FALLBACKS]!;
+  const tags = await inTurn(reactor, [client], () => {
+    const tags = Array.from({ length: READS }, (_, i) =>
+      reactor.put({ op: READ, target, buffer: i * PIECE, length: PIECE, offset: i * MiB }),
+    );
+    t.equal(reactor.submit(), 1, 'one is in the cache');
+    t.equal(counters[RING_NOWAIT_FALLBACKS], before + READS - 1, 'all others are with the workers');
+    return tags;
+  });
+  t.same(
+    await Promise.all(tags.map((tag) => reactor.result(tag))),
+    tags.map(() => PIECE),
+  );
 });
