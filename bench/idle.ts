@@ -24,7 +24,7 @@ const USAGE = `Usage: npm run bench:idle -- [--connections N] [--settle S] [--tr
 Memory of aionbd per idle connection.
 
   --connections N   default 1000
-  --settle S        seconds of quiet before each look; default 12: buffer memory goes back after ten
+  --settle S        seconds of quiet before each look; default 25: buffer memory goes back after ten, 8 MiB a second
   --transport KIND  unix or tcp; default unix
   --out DIR         write idle.json and idle.md there
 `;
@@ -141,17 +141,26 @@ function memoryOf(pid: number): Memory {
   };
 }
 
-/** What is resident of the writable mapping that has the size of the buffer memory. */
+/**
+ * What is resident of the memory that has the size of the buffer memory. The server has told the kernel to leave it out of
+ * forks (dc), and of each part whether there may be huge pages (hg, nh), which makes mappings of their own of them.
+ */
 function bufferKib(smaps: string): number | undefined {
   const wanted = BUFFER_MEMORY_MIB * 1024;
-  const candidates = smaps
-    .split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)
-    .filter((mapping) => / rw[-x][ps] /.test(mapping.slice(0, mapping.indexOf('\n'))))
-    .map((mapping) => ({
-      size: statusField(mapping, 'Size') ?? 0,
-      resident: statusField(mapping, 'Rss') ?? 0,
-    }))
-    .filter(({ size }) => size >= wanted && size <= wanted + MAPPING_SLACK_KIB);
+  const blocks: { end: string; size: number; resident: number }[] = [];
+  for (const mapping of smaps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)) {
+    if (!/^VmFlags:(?=.* dc\b).* (?:hg|nh)\b/m.test(mapping)) continue;
+    const [start = '', end = ''] = mapping.slice(0, mapping.indexOf(' ')).split('-');
+    const size = statusField(mapping, 'Size') ?? 0;
+    const resident = statusField(mapping, 'Rss') ?? 0;
+    const last = blocks.at(-1);
+    if (last?.end === start) {
+      last.end = end;
+      last.size += size;
+      last.resident += resident;
+    } else blocks.push({ end, size, resident });
+  }
+  const candidates = blocks.filter(({ size }) => size >= wanted && size <= wanted + MAPPING_SLACK_KIB);
   return candidates.length === 1 ? candidates[0]?.resident : undefined;
 }
 
@@ -173,7 +182,7 @@ function readOptions(): Options | undefined {
     const { values } = parseArgs({
       options: {
         connections: { type: 'string', default: '1000' },
-        settle: { type: 'string', default: '12' },
+        settle: { type: 'string', default: '25' },
         transport: { type: 'string', default: 'unix' },
         out: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
