@@ -32,13 +32,14 @@ export function keptFile(kind: Results['kind']): string {
  * BenchFailure if a kind is missing, or there twice.
  */
 export async function keepAlso(root: string, also: readonly Results[]): Promise<readonly Results[]> {
-  return Promise.all(
-    KINDS.map((kind) => {
-      const [given, second] = also.filter((results) => results.kind === kind);
-      if (second !== undefined) throw new BenchFailure(`two files have figures of ${kind}: give one of them`);
-      return given ?? readResults<Results>(join(root, keptFile(kind)), [kind]);
-    }),
-  );
+  const kept: Results[] = [];
+  // One after the other: of several that are missing it is always the first that is named.
+  for (const kind of KINDS) {
+    const [given, second] = also.filter((results) => results.kind === kind);
+    if (second !== undefined) throw new BenchFailure(`two files have figures of ${kind}: give one of them`);
+    kept.push(given ?? (await readResults<Results>(join(root, keptFile(kind)), [kind])));
+  }
+  return kept;
 }
 
 /** The documents, charts and kept figures as they are to be: texts by their paths relative to `root`. */
