@@ -77,7 +77,7 @@ const FULL = snapshotOf({
       receiveCalls: 6,
       sentBytes: 7,
       sendCalls: 8,
-      readerWaits: 9,
+      readerWaits: 99,
       bufferBytes: 9,
       bufferUsedBytes: 10,
       backpressureStops: 11,
@@ -171,6 +171,7 @@ t.test('every number of a snapshot is on the page', async (t) => {
   ].entries()) {
     t.equal(value(families, `aionbd_reactor_${name}`, { reactor: '0' }), i + 1, name);
   }
+  t.equal(value(families, 'aionbd_reactor_reader_waits_total', { reactor: '0' }), 99);
   t.equal(value(families, 'aionbd_reactor_turns_total', { reactor: '1' }), 77);
   t.equal(value(families, 'aionbd_exports'), 2);
   t.equal(value(families, 'aionbd_draining'), 0);
